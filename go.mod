@@ -1,0 +1,3 @@
+module github.com/rocketlog/rocketlog
+
+go 1.26
