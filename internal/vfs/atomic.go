@@ -1,0 +1,114 @@
+package vfs
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Suffixes of the files beside one that WriteFileAtomic replaces. The backup is
+// Java's name for it (ConfigManager), the others are gone after each call.
+const (
+	backupSuffix    = ".bak"
+	tempSuffix      = ".tmp"
+	backupTmpSuffix = ".bak.tmp"
+)
+
+// ReadFile reads a whole file. It is for small ones: state, not messages.
+func ReadFile(fsys FS, name string) ([]byte, error) {
+	f, err := fsys.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	data := make([]byte, size)
+	n, err := f.ReadAt(data, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return data[:n], nil
+}
+
+// WriteFileAtomic replaces the content of name by data, durably: when it
+// returns nil the new content survives a power loss, and at each moment before
+// name holds the old content or the new one, whole. The old content is kept as
+// name+".bak", as Java does for its own recovery.
+//
+// The backup is a copy and not the renamed old file: between two renames a
+// crash would leave no file under name. So name is never absent, and a reader
+// needs the backup only after damage that no crash explains.
+func WriteFileAtomic(fsys FS, name string, data []byte) error {
+	old, err := ReadFile(fsys, name)
+	switch {
+	case err == nil:
+		if err := replace(fsys, name+backupTmpSuffix, name+backupSuffix, old); err != nil {
+			return err
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	if err := replace(fsys, name+tempSuffix, name, data); err != nil {
+		return err
+	}
+	return fsys.SyncDir(filepath.Dir(name))
+}
+
+// replace writes data to temp, durably, and renames it to name.
+func replace(fsys FS, temp, name string, data []byte) error {
+	if err := writeSynced(fsys, temp, data); err != nil {
+		_ = fsys.Remove(temp) // the write's error is the one to tell
+		return err
+	}
+	return fsys.Rename(temp, name)
+}
+
+func writeSynced(fsys FS, name string, data []byte) error {
+	f, err := fsys.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(data, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// MakeDirs makes dir and its missing parents, durably: each new name is synced
+// in the directory that holds it.
+func MakeDirs(fsys FS, dir string, perm os.FileMode) error {
+	var parents []string // of the directories that are missing, deepest first
+	for d := filepath.Clean(dir); ; {
+		_, err := fsys.Stat(d)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		parent := filepath.Dir(d)
+		if parent == d {
+			break
+		}
+		parents = append(parents, parent)
+		d = parent
+	}
+	if err := fsys.MkdirAll(dir, perm); err != nil {
+		return err
+	}
+	for _, p := range parents {
+		if err := fsys.SyncDir(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
