@@ -61,10 +61,14 @@ func EncodeRecord(dst []byte, m *Message, bodyCRC uint32) {
 
 // EncodeBlank writes the header of a blank record that fills the len(dst) bytes left in a file; the
 // bytes behind the header stay as they are. dst must hold at least [BlankSizeMin] bytes.
-func EncodeBlank(dst []byte) {
-	if len(dst) < BlankSizeMin {
-		panic(fmt.Sprintf("message: %d bytes for a blank record", len(dst)))
+func EncodeBlank(dst []byte) { EncodeBlankHeader(dst, int64(len(dst))) }
+
+// EncodeBlankHeader writes the header of a blank record of size bytes to dst, which need not hold
+// more than that header.
+func EncodeBlankHeader(dst []byte, size int64) {
+	if size < BlankSizeMin {
+		panic(fmt.Sprintf("message: %d bytes for a blank record", size))
 	}
-	binary.BigEndian.PutUint32(dst[posTotalSize:], uint32(len(dst)))
+	binary.BigEndian.PutUint32(dst[posTotalSize:], uint32(size))
 	binary.BigEndian.PutUint32(dst[posMagic:], MagicBlank)
 }

@@ -102,6 +102,7 @@ var madvice = [...]int{
 	Sequential: unix.MADV_SEQUENTIAL,
 	WillNeed:   unix.MADV_WILLNEED,
 	DontNeed:   unix.MADV_DONTNEED,
+	HugePage:   unix.MADV_HUGEPAGE,
 }
 
 func madvise(b []byte, advice int) error {

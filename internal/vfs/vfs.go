@@ -98,6 +98,7 @@ const (
 	Sequential
 	WillNeed
 	DontNeed // drops the pages from this mapping; those of a file stay in its cache
+	HugePage // asks for large pages where the file system can
 )
 
 // Mapping is a mapped range of a file, or anonymous memory. Offsets count from

@@ -1,0 +1,215 @@
+package commitlog
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/rocketlog/rocketlog/internal/mappedfile"
+	"github.com/rocketlog/rocketlog/message"
+)
+
+// ErrTooLarge is returned for a record or batch that no file can hold.
+var ErrTooLarge = errors.New("commitlog: record too large")
+
+// Sequence counts the offsets of one queue. It is moved under the put lock
+// only, and may be read at any time.
+type Sequence struct{ next atomic.Int64 }
+
+// Next returns the offset that the queue's next record will have.
+func (s *Sequence) Next() message.QueueOffset { return message.QueueOffset(s.next.Load()) }
+
+// Set makes off the next offset. Nothing may be appended meanwhile.
+func (s *Sequence) Set(off message.QueueOffset) { s.next.Store(int64(off)) }
+
+// Result is where a record was appended. Of a batch it is the first record,
+// but for End.
+type Result struct {
+	PhyOffset      message.PhyOffset
+	QueueOffset    message.QueueOffset
+	StoreTimestamp int64             // ms
+	End            message.PhyOffset // behind the record, or the whole batch
+}
+
+// Append adds m, which must have passed m.Check, at the end of the log and
+// gives it seq's next offset. A nil seq, for half of a transaction's records,
+// gives offset 0. It returns when the record is in its place, readable or
+// not; see Sync for durability. The fields of m that a put sets are set.
+func (l *CommitLog) Append(m *message.Message, seq *Sequence) (Result, error) {
+	size := m.RecordSize()
+	if size > l.maxRecord() {
+		return Result{}, fmt.Errorf("%w: %d bytes, at most %d fit", ErrTooLarge, size, l.maxRecord())
+	}
+	crc := message.BodyCRC(m.Body)
+
+	l.put.Lock()
+	dst, err := l.reserveLocked(size)
+	if err != nil {
+		l.put.Unlock()
+		return Result{}, err
+	}
+	res := Result{PhyOffset: l.MaxOffset(), StoreTimestamp: l.storeTimeLocked()}
+	if seq != nil {
+		res.QueueOffset = seq.Next()
+		seq.next.Add(1)
+	}
+	m.StoreTimestamp, m.PhyOffset, m.QueueOffset = res.StoreTimestamp, res.PhyOffset, res.QueueOffset
+	message.EncodeRecord(dst, m, crc)
+	res.End = message.PhyOffset(l.q.Advance(size))
+	l.put.Unlock()
+	l.appended()
+	return res, nil
+}
+
+// AppendBatch adds one record for each item, all in one piece of one file,
+// with consecutive offsets of seq. Topic, queue, flags, hosts and times are
+// m's; body, properties and flag each item's own. It sets offsets[i] to the
+// place of item i.
+func (l *CommitLog) AppendBatch(m *message.Message, items []message.BatchItem, seq *Sequence, offsets []message.PhyOffset) (Result, error) {
+	total := 0
+	one := *m
+	for i := range items {
+		one.Body, one.Properties = items[i].Body, items[i].Properties
+		total += one.RecordSize()
+	}
+	if total > l.maxRecord() {
+		return Result{}, fmt.Errorf("%w: a batch of %d bytes, at most %d fit", ErrTooLarge, total, l.maxRecord())
+	}
+
+	l.put.Lock()
+	dst, err := l.reserveLocked(total)
+	if err != nil {
+		l.put.Unlock()
+		return Result{}, err
+	}
+	res := Result{PhyOffset: l.MaxOffset(), StoreTimestamp: l.storeTimeLocked(), QueueOffset: seq.Next()}
+	seq.next.Add(int64(len(items)))
+	one.StoreTimestamp, one.PhyOffset, one.QueueOffset = res.StoreTimestamp, res.PhyOffset, res.QueueOffset
+	for i := range items {
+		one.Body, one.Properties, one.Flag = items[i].Body, items[i].Properties, items[i].Flag
+		size := one.RecordSize()
+		message.EncodeRecord(dst[:size], &one, message.BodyCRC(one.Body))
+		offsets[i] = one.PhyOffset
+		dst = dst[size:]
+		one.PhyOffset += message.PhyOffset(size)
+		one.QueueOffset++
+	}
+	res.End = message.PhyOffset(l.q.Advance(total))
+	l.put.Unlock()
+	m.StoreTimestamp, m.PhyOffset, m.QueueOffset = res.StoreTimestamp, res.PhyOffset, res.QueueOffset
+	l.appended()
+	return res, nil
+}
+
+// AppendRaw adds bytes copied from another log at the same offset: whole
+// records, blanks included, that end at or before their file's end.
+func (l *CommitLog) AppendRaw(at message.PhyOffset, raw []byte) error {
+	l.put.Lock()
+	defer l.put.Unlock()
+	if at != l.MaxOffset() {
+		return fmt.Errorf("commitlog: raw bytes for offset %d, but the log ends at %d", at, l.MaxOffset())
+	}
+	for len(raw) > 0 {
+		if l.q.Remaining() == 0 {
+			if err := l.rollLocked(); err != nil {
+				return err
+			}
+		}
+		n := int(min(int64(len(raw)), l.q.Remaining(), int64(l.maxRecord())))
+		dst, err := l.roomLocked(n)
+		if err != nil {
+			return err
+		}
+		copy(dst, raw[:n])
+		l.q.Advance(n)
+		raw = raw[n:]
+	}
+	l.appended()
+	return nil
+}
+
+// appended tells those who follow the log.
+func (l *CommitLog) appended() {
+	if !l.opts.SyncFlush {
+		l.opts.OnAppend()
+	}
+}
+
+// storeTimeLocked returns the present time in ms, never less than before.
+func (l *CommitLog) storeTimeLocked() int64 {
+	l.put.storeTime = max(l.put.storeTime, l.opts.Now().UnixMilli())
+	return l.put.storeTime
+}
+
+// reserveLocked returns the place for size bytes of records, ending the
+// present file with a blank if they and a blank do not fit it.
+func (l *CommitLog) reserveLocked(size int) ([]byte, error) {
+	if err := l.acceptsLocked(); err != nil {
+		return nil, err
+	}
+	if l.q.Remaining() < int64(size)+message.BlankSizeMin {
+		if err := l.nextFileLocked(); err != nil {
+			return nil, err
+		}
+	}
+	return l.roomLocked(size)
+}
+
+func (l *CommitLog) acceptsLocked() error {
+	if l.put.closed {
+		return ErrClosed
+	}
+	return l.Failure()
+}
+
+// nextFileLocked fills the present file with a blank and rolls. Where there is
+// no next file to be had the blank stays: the file is full then, and the next
+// append tries again.
+func (l *CommitLog) nextFileLocked() error {
+	if rest := l.q.Remaining(); rest > 0 {
+		dst, err := l.roomLocked(message.BlankSizeMin)
+		if err != nil {
+			return err
+		}
+		message.EncodeBlankHeader(dst, rest)
+		l.q.Advance(message.BlankSizeMin)
+		if l.q.Remaining() > 0 {
+			l.q.Skip()
+		}
+	}
+	return l.rollLocked()
+}
+
+func (l *CommitLog) rollLocked() error {
+	if err := l.q.Roll(); err != nil {
+		return fmt.Errorf("next commit log file: %w", err)
+	}
+	return nil
+}
+
+// roomLocked reserves n bytes, waiting for a commit while the transient pool
+// is full: that is where a disk slower than the senders holds them back.
+func (l *CommitLog) roomLocked(n int) ([]byte, error) {
+	for {
+		dst, err := l.q.Reserve(n)
+		if !errors.Is(err, mappedfile.ErrFull) {
+			return dst, err
+		}
+		if l.opts.SyncFlush {
+			l.wake(l.kick)
+		} else {
+			l.wake(l.pool)
+		}
+		l.put.room.Wait()
+		if err := l.acceptsLocked(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (l *CommitLog) wake(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}

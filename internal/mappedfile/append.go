@@ -1,0 +1,193 @@
+package mappedfile
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// ErrFull says that the ring holds as many uncommitted bytes as it can;
+// Commit makes room.
+var ErrFull = errors.New("mappedfile: the transient pool is full until the next commit")
+
+// Remaining returns how many bytes the file at the tail can still take; 0
+// when there is no file or it is full, and Roll is due.
+func (q *Queue) Remaining() int64 {
+	if q.tail == nil {
+		return 0
+	}
+	return q.tail.End() - q.wrote.Load()
+}
+
+// Reserve returns the place of the next n bytes, at most Remaining. They are
+// seen by nobody until Advance.
+func (q *Queue) Reserve(n int) ([]byte, error) {
+	wrote := q.wrote.Load()
+	if q.ring != nil {
+		return q.ring.reserve(wrote, q.committed.Load(), n)
+	}
+	at := wrote - q.tail.start
+	return q.tailData[at : at+int64(n) : at+int64(n)], nil
+}
+
+// Advance publishes the n bytes reserved last and returns their end.
+func (q *Queue) Advance(n int) int64 {
+	wrote := q.wrote.Load()
+	if q.ring != nil {
+		q.ring.place(wrote, n)
+	}
+	return q.advanceTo(wrote + int64(n))
+}
+
+// Skip moves to the end of the file at the tail without writing.
+func (q *Queue) Skip() {
+	if q.ring != nil {
+		q.ring.skip(q.wrote.Load(), q.tail.End())
+	}
+	q.advanceTo(q.tail.End())
+}
+
+func (q *Queue) advanceTo(wrote int64) int64 {
+	q.wrote.Store(wrote)
+	if q.ring == nil {
+		q.committed.Store(wrote)
+	}
+	if wrote >= q.attention {
+		q.attention = q.alloc.progress(wrote)
+	}
+	return wrote
+}
+
+// Roll makes the next file the tail; the present one must be full. It waits
+// for the file if that is still being made. An error leaves everything as it
+// was, and the next call tries again.
+func (q *Queue) Roll() error {
+	start := q.wrote.Load()
+	if q.tail == nil {
+		start -= start % q.opts.FileSize
+	} else if start != q.tail.End() {
+		panic(fmt.Sprintf("mappedfile: roll at %d inside of %s", start, q.tail.path))
+	}
+	f, err := q.alloc.take(start)
+	if err != nil {
+		return err
+	}
+	q.listMu.Lock()
+	files := append(append([]*File(nil), q.Files()...), f)
+	q.files.Store(&files)
+	q.listMu.Unlock()
+	q.setTail(f)
+	return nil
+}
+
+// Prepare has the next file made in the background, ahead of need.
+func (q *Queue) Prepare() {
+	q.attention = 0
+	q.advanceTo(q.wrote.Load())
+}
+
+// setTail hands the queue's pin of the old tail to the hot files and takes f,
+// which the caller has pinned once, as the tail.
+func (q *Queue) setTail(f *File) {
+	old := q.tail
+	q.tail, q.tailData = f, f.data
+	q.attention = 0 // ask at the next advance
+	q.alloc.setTail(f)
+	if old != nil {
+		q.heat(old)
+	}
+}
+
+// TruncateTo makes offset the end of the address space: later files are
+// deleted, and with zero the rest of its own file is made to read as zeros, so
+// that nothing left there can be taken for data later. Nothing may be
+// appended meanwhile. With an offset at a file's end, or without files, the
+// next append needs Roll.
+func (q *Queue) TruncateTo(offset int64, zero bool) error {
+	if err := q.alloc.drop(); err != nil {
+		return err
+	}
+	if old := q.tail; old != nil {
+		q.tail, q.tailData = nil, nil
+		q.heat(old)
+	}
+	if q.ring != nil {
+		q.ring.reset()
+	}
+	if err := q.removeWhere(func(f *File) bool { return f.start >= offset }); err != nil {
+		return err
+	}
+	q.setPositions(offset)
+	f := q.FileAt(offset)
+	if f == nil {
+		return nil
+	}
+	if err := q.hold(f); err != nil {
+		return err
+	}
+	if zero {
+		err := f.file.ZeroRange(offset-f.start, f.End()-offset)
+		if err == nil {
+			err = f.file.SyncData()
+		}
+		if err != nil {
+			f.release()
+			return err
+		}
+	}
+	q.setTail(f)
+	return nil
+}
+
+// Reset empties the address space and lets it start at the file that holds
+// offset: a slave that begins in the middle of its master's log.
+func (q *Queue) Reset(offset int64) error {
+	if err := q.TruncateTo(math.MinInt64, false); err != nil {
+		return err
+	}
+	q.setPositions(offset)
+	return nil
+}
+
+// RemoveBefore deletes the files that end at or below offset, oldest first and
+// at most limit of them, never the last, and returns how many.
+func (q *Queue) RemoveBefore(offset int64, limit int) (int, error) {
+	files := q.Files()
+	last := len(files) - 1
+	n := 0
+	for n < last && n < limit && files[n].End() <= offset {
+		n++
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	cut := files[n].start
+	return n, q.removeWhere(func(f *File) bool { return f.start < cut })
+}
+
+// removeWhere takes files off the list, then deletes them; on an error those
+// not yet deleted are gone from the list and come back at the next Open.
+func (q *Queue) removeWhere(doomed func(*File) bool) error {
+	q.listMu.Lock()
+	var keep, drop []*File
+	for _, f := range q.Files() {
+		if doomed(f) {
+			drop = append(drop, f)
+		} else {
+			keep = append(keep, f)
+		}
+	}
+	q.files.Store(&keep)
+	q.listMu.Unlock()
+	if len(drop) == 0 {
+		return nil
+	}
+	var errs []error
+	for _, f := range drop {
+		errs = append(errs, f.remove())
+		q.cool(f)
+		errs = append(errs, f.closeFile())
+	}
+	errs = append(errs, q.fs.SyncDir(q.dir))
+	return errors.Join(errs...)
+}
