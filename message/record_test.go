@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -61,7 +61,7 @@ func TestGoldenVector(t *testing.T) {
 	}
 	var got Message
 	r.Decode(&got)
-	if fmt.Sprint(got) != fmt.Sprint(*m) {
+	if !reflect.DeepEqual(got, *m) {
 		t.Fatalf("decoded\n%+v, want\n%+v", got, *m)
 	}
 	if id := string(AppendOffsetID(nil, r.StoreHost(), r.PhyOffset())); id != "C0A8000100002A9F00000000000004D2" {
@@ -122,7 +122,7 @@ func TestEncodeParseRandom(t *testing.T) {
 		r.Decode(&got)
 		want := *m
 		want.SysFlag = r.SysFlag()
-		if fmt.Sprint(got) != fmt.Sprint(want) {
+		if !reflect.DeepEqual(got, want) {
 			t.Fatalf("seed %d: decoded\n%+v, want\n%+v", seed, got, want)
 		}
 		if again := encode(&got); !bytes.Equal(again, b) {

@@ -75,8 +75,8 @@ func AllFrames(tb testing.TB) map[string][]Frame {
 	return all
 }
 
-// Codes returns the JSON that counts the frames of each code and lists every request and response
-// code of the jars.
+// Codes returns the JSON that counts the frames of each code and lists the request codes of the jars
+// that no frame has.
 func Codes(tb testing.TB) []byte {
 	tb.Helper()
 	return gunzip(tb, "codes.json.gz")
