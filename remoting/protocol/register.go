@@ -111,13 +111,6 @@ func BodyCRC32(body []byte) int32 {
 	return int32(crc32.ChecksumIEEE(body) & 0x7FFFFFFF)
 }
 
-// Registration forms depend on the version that the broker's request names.
-const (
-	VersionRegisterBody    = 37  // V3_0_11: the body is a RegisterBrokerBody, before it a bare table of topics
-	VersionRegisterMapping = 413 // V5_0_0: the compressed body ends with the static topics' mappings
-	VersionStandardRoute   = 401 // V4_9_4: such clients read routes as standard JSON
-)
-
 // registerBodyMax bounds what a compressed body may swell to.
 const registerBodyMax = jsonSizeMax
 
@@ -191,15 +184,16 @@ func (w *registerWriter) json(v any) {
 	w.bytes(text)
 }
 
-// DecodeRegisterBrokerBody reads the body of a registration: compressed as its header says, of a broker of this version.
-// A body of no bytes is a broker without topics at data version zero.
+// DecodeRegisterBrokerBody reads the body of a registration, compressed or not as its header says. The version is the one
+// in the broker's request: before 3.0.11 the body is a bare table of topics, from 5.0.0 on a compressed one ends with the
+// static topics' mappings. A body of no bytes is a broker without topics at data version zero.
 func DecodeRegisterBrokerBody(data []byte, compressed bool, version int32) (*RegisterBrokerBody, error) {
 	body := new(RegisterBrokerBody)
 	wrapper := &body.TopicConfigSerializeWrapper
 	var err error
 	switch {
 	case len(data) == 0:
-	case version < VersionRegisterBody:
+	case version < Version3_0_11:
 		err = UnmarshalJSON(data, &wrapper.TopicConfigSerializeWrapper)
 	case compressed:
 		err = body.decompress(data, version)
@@ -209,7 +203,7 @@ func DecodeRegisterBrokerBody(data []byte, compressed bool, version int32) (*Reg
 	if err != nil {
 		return nil, fmt.Errorf("registration body: %w", err)
 	}
-	if body.FilterServerList == nil && version >= VersionRegisterBody {
+	if body.FilterServerList == nil && version >= Version3_0_11 {
 		body.FilterServerList = []string{}
 	}
 	wrapper.nameTopics()
@@ -243,7 +237,7 @@ func (b *RegisterBrokerBody) decompress(data []byte, version int32) error {
 		wrapper.TopicConfigTable[topic.TopicName] = topic
 	}
 	r.json(&b.FilterServerList)
-	if version >= VersionRegisterMapping {
+	if version >= Version5_0_0 {
 		wrapper.TopicQueueMappingInfoMap = make(map[string]TopicQueueMappingInfo)
 		for range r.count() {
 			var mapping TopicQueueMappingInfo

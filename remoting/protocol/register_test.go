@@ -33,7 +33,7 @@ func TestRegisterBrokerBodyRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := DecodeRegisterBrokerBody(data, compressed, VersionRegisterMapping)
+		got, err := DecodeRegisterBrokerBody(data, compressed, Version5_0_0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,16 +48,16 @@ func TestDecodeRegisterBrokerBodyOldForms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := DecodeRegisterBrokerBody(compressed, true, VersionRegisterMapping-1)
+	got, err := DecodeRegisterBrokerBody(compressed, true, Version5_0_0-1)
 	if err != nil || len(got.TopicConfigSerializeWrapper.TopicConfigTable) != 2 || got.TopicConfigSerializeWrapper.TopicQueueMappingInfoMap != nil {
 		t.Errorf("4.x, compressed: got %+v %v", got, err)
 	}
-	got, err = DecodeRegisterBrokerBody([]byte(`{"dataVersion":{"counter":2},"topicConfigTable":{"T":{"perm":6}}}`), false, VersionRegisterBody-1)
+	got, err = DecodeRegisterBrokerBody([]byte(`{"dataVersion":{"counter":2},"topicConfigTable":{"T":{"perm":6}}}`), false, Version3_0_11-1)
 	if err != nil || got.FilterServerList != nil || got.TopicConfigSerializeWrapper.TopicConfigTable["T"].TopicName != "T" ||
 		got.TopicConfigSerializeWrapper.DataVersion.Counter != 2 {
 		t.Errorf("before 3.0.11: got %+v %v", got, err)
 	}
-	got, err = DecodeRegisterBrokerBody(nil, false, VersionRegisterMapping)
+	got, err = DecodeRegisterBrokerBody(nil, false, Version5_0_0)
 	if err != nil || got.TopicConfigSerializeWrapper.DataVersion != (DataVersion{}) {
 		t.Errorf("no body: got %+v %v", got, err)
 	}
@@ -92,11 +92,11 @@ func TestDecodeRegisterBrokerBodyErrors(t *testing.T) {
 		"bad mapping":    deflate(t, []byte(version+"\x00\x00\x00\x00\x00\x00\x00\x02[]\x00\x00\x00\x01\x00\x00\x00\x01{")),
 		"cut stream":     deflate(t, []byte(strings.Repeat("a", 9999)))[:20],
 	} {
-		if got, err := DecodeRegisterBrokerBody(data, true, VersionRegisterMapping); err == nil {
+		if got, err := DecodeRegisterBrokerBody(data, true, Version5_0_0); err == nil {
 			t.Errorf("%s: got %+v and no error", name, got)
 		}
 	}
-	if got, err := DecodeRegisterBrokerBody([]byte(`{`), false, VersionRegisterMapping); err == nil {
+	if got, err := DecodeRegisterBrokerBody([]byte(`{`), false, Version5_0_0); err == nil {
 		t.Errorf("cut JSON: got %+v and no error", got)
 	}
 }
@@ -124,7 +124,7 @@ func FuzzDecodeRegisterBrokerBody(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(data, compressed, int32(VersionRegisterMapping))
+		f.Add(data, compressed, int32(Version5_0_0))
 		f.Add(data, compressed, int32(0))
 	}
 	f.Fuzz(func(t *testing.T, data []byte, compressed bool, version int32) {
@@ -136,7 +136,7 @@ func FuzzDecodeRegisterBrokerBody(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := DecodeRegisterBrokerBody(again, false, VersionRegisterMapping); err != nil {
+		if _, err := DecodeRegisterBrokerBody(again, false, Version5_0_0); err != nil {
 			t.Fatalf("%s: %v", again, err)
 		}
 	})
