@@ -63,6 +63,14 @@ type SimpleSubscriptionData struct {
 	Version        int64  `json:"version"`
 }
 
+// SubscriptionGroupWrapper is the body of the answer to GET_ALL_SUBSCRIPTIONGROUP_CONFIG, and what subscriptionGroup.json
+// holds. ForbiddenTable goes by group and topic.
+type SubscriptionGroupWrapper struct {
+	DataVersion            *DataVersion                        `json:"dataVersion,omitempty"`
+	ForbiddenTable         map[string]map[string]int32         `json:"forbiddenTable"`
+	SubscriptionGroupTable map[string]*SubscriptionGroupConfig `json:"subscriptionGroupTable"`
+}
+
 // SubscriptionGroupList is the body of UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST.
 type SubscriptionGroupList struct {
 	GroupConfigList []SubscriptionGroupConfig `json:"groupConfigList"`

@@ -1,5 +1,21 @@
 package protocol
 
+// ConsumerOffsetSerializeWrapper is the body of the answer to GET_ALL_CONSUMER_OFFSET, and what consumerOffset.json holds.
+// The tables go by "topic@group" and queue id.
+type ConsumerOffsetSerializeWrapper struct {
+	DataVersion     *DataVersion               `json:"dataVersion,omitempty"`
+	GroupTopicMap   map[string][]string        `json:"groupTopicMap,omitempty"`
+	OffsetTable     map[string]map[int32]int64 `json:"offsetTable"`
+	PullOffsetTable map[string]map[int32]int64 `json:"pullOffsetTable,omitempty"`
+}
+
+// DelayOffsetSerializeWrapper is the body of the answer to GET_ALL_DELAY_OFFSET, by delay level, and what
+// delayOffset.json holds.
+type DelayOffsetSerializeWrapper struct {
+	DataVersion *DataVersion    `json:"dataVersion,omitempty"`
+	OffsetTable map[int32]int64 `json:"offsetTable"`
+}
+
 // ResetOffsetBody is the body of the answer to INVOKE_BROKER_TO_RESET_OFFSET and of RESET_CONSUMER_CLIENT_OFFSET.
 type ResetOffsetBody struct {
 	OffsetTable map[MessageQueue]int64 `json:"offsetTable"`
