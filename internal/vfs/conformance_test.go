@@ -54,6 +54,12 @@ func TestConformance(t *testing.T) {
 		make func(t *testing.T) (FS, string)
 	}{
 		{"OS", func(t *testing.T) (FS, string) { return OS, t.TempDir() }},
+		{"CrashFS", func(t *testing.T) (FS, string) {
+			fsys := NewCrashFS(1)
+			noErr(t, fsys.MkdirAll("/some/dir", 0o755))
+			return fsys, "/some/dir"
+		}},
+		{"FaultFS", func(t *testing.T) (FS, string) { return NewFaultFS(OS, nil), t.TempDir() }},
 	}
 	for _, sys := range systems {
 		for _, c := range conformance {
@@ -467,14 +473,18 @@ func testMapRanges(t *testing.T, fsys FS, dir string) {
 	const size = 3*4096 + 100
 	noErr(t, f.Allocate(0, size))
 	m := mapFile(t, f, 0, size, true)
-	calls := map[string]func(off, n int) error{
-		"sync": m.Sync, "lock": m.Lock, "unlock": m.Unlock, "preheat": m.Preheat,
+	type rangeCall struct {
+		name string
+		call func(off, n int) error
 	}
-	for a := Normal; a <= DontNeed; a++ {
-		calls[fmt.Sprint("advise", a)] = func(off, n int) error { return m.Advise(off, n, a) }
+	// In this order: locked pages refuse to be dropped.
+	calls := []rangeCall{{"sync", m.Sync}, {"lock", m.Lock}, {"unlock", m.Unlock}, {"preheat", m.Preheat}}
+	for a := Normal; a < adviceCount; a++ {
+		calls = append(calls, rangeCall{fmt.Sprint("advise", a), func(off, n int) error { return m.Advise(off, n, a) }})
 	}
-	for what, call := range calls {
-		t.Run(what, func(t *testing.T) {
+	for _, c := range calls {
+		call := c.call
+		t.Run(c.name, func(t *testing.T) {
 			for _, r := range [][2]int{{0, size}, {0, 0}, {size, 0}, {1, 1}, {4095, 2}, {5000, size - 5000}} {
 				if err := call(r[0], r[1]); err != nil {
 					t.Fatalf("%v: %v", r, err)
@@ -485,7 +495,7 @@ func testMapRanges(t *testing.T, fsys FS, dir string) {
 			}
 		})
 	}
-	if err := m.Advise(0, 1, DontNeed+1); !errors.Is(err, syscall.EINVAL) {
+	if err := m.Advise(0, 1, adviceCount); !errors.Is(err, syscall.EINVAL) {
 		t.Fatalf("unknown advice: %v", err)
 	}
 }

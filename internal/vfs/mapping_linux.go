@@ -89,14 +89,18 @@ func (m *osMapping) Advise(off, n int, a Advice) error {
 	if err != nil || len(b) == 0 {
 		return err
 	}
-	if int(a) >= len(madvice) {
+	if a >= adviceCount {
 		return pathError("madvise", m.name, unix.EINVAL)
 	}
-	return pathError("madvise", m.name, madvise(b, madvice[a]))
+	err = madvise(b, madvice[a])
+	if a == HugePage && err == unix.EINVAL {
+		return nil // a kernel without huge pages
+	}
+	return pathError("madvise", m.name, err)
 }
 
 // madvice maps an Advice to the kernel's number.
-var madvice = [...]int{
+var madvice = [adviceCount]int{
 	Normal:     unix.MADV_NORMAL,
 	Random:     unix.MADV_RANDOM,
 	Sequential: unix.MADV_SEQUENTIAL,

@@ -97,8 +97,9 @@ const (
 	Random
 	Sequential
 	WillNeed
-	DontNeed // drops the pages from this mapping; those of a file stay in its cache
-	HugePage // asks for large pages where the file system can
+	DontNeed // drops the pages from this mapping, if not locked; a file's stay in its cache
+	HugePage // asks for large pages, where the kernel and the file system have them
+	adviceCount
 )
 
 // Mapping is a mapped range of a file, or anonymous memory. Offsets count from
