@@ -67,13 +67,13 @@ func (c *CrashFS) Crash(seed uint64) *CrashFS {
 	after := c.heir(rng.Uint64())
 	after.outcome = Outcome{Seed: seed, Keep: odds.keep, Tear: odds.tear}
 
-	copies := nodeCopies{}
-	after.root = copies.tree(c.root, func(n *crashNode) map[string]*crashNode { return n.durable })
+	copies := nodeCopies{map[*crashNode]*crashNode{}, durableNames, noNames}
+	after.root = copies.of(c.root)
 	for _, op := range c.surviving(rng, &after.outcome) {
-		op.apply(func(n *crashNode) map[string]*crashNode { return copies.of(n).live })
+		copies.op(op).apply(liveNames)
 	}
 	originals := map[*crashNode]*crashNode{}
-	for old, n := range copies {
+	for old, n := range copies.copies {
 		originals[n] = old
 	}
 	after.settle(after.root, "", func(n *crashNode, path string) {
@@ -93,13 +93,12 @@ func (c *CrashFS) Kill() *CrashFS {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	after := c.heir(c.rng.Uint64())
-	copies := nodeCopies{}
-	after.root = copies.tree(c.root, func(n *crashNode) map[string]*crashNode { return n.live })
-	copies.durable(c.root)
+	copies := nodeCopies{map[*crashNode]*crashNode{}, liveNames, durableNames}
+	after.root = copies.of(c.root)
 	for _, op := range c.unsynced {
 		after.unsynced = append(after.unsynced, copies.op(op))
 	}
-	for old, n := range copies {
+	for old, n := range copies.copies {
 		if !n.dir {
 			n.data = old.data.clone()
 			n.gone = old.gone
@@ -176,52 +175,37 @@ func (op nameOp) String() string {
 	return "rename " + op.from.name + " to " + op.to.name
 }
 
-// nodeCopies maps the nodes of a file system to their copies in another.
-type nodeCopies map[*crashNode]*crashNode
+// nodeCopies maps the nodes of a file system to their copies in another. The
+// content of files is not copied with them.
+type nodeCopies struct {
+	copies map[*crashNode]*crashNode
+	// What becomes the live and the durable names of a copy.
+	live, durable func(dir *crashNode) map[string]*crashNode
+}
 
-// of is the copy of n, without content or names when it is made here.
+func liveNames(dir *crashNode) map[string]*crashNode    { return dir.live }
+func durableNames(dir *crashNode) map[string]*crashNode { return dir.durable }
+func noNames(*crashNode) map[string]*crashNode          { return nil }
+
+// of is the copy of n; a directory is copied with all that is below it.
 func (m nodeCopies) of(n *crashNode) *crashNode {
-	if c, ok := m[n]; ok {
+	if c, ok := m.copies[n]; ok {
 		return c
 	}
 	c := &crashNode{dir: n.dir, mode: n.mode, mtime: n.mtime}
+	m.copies[n] = c
 	if n.dir {
-		c.live, c.durable = map[string]*crashNode{}, map[string]*crashNode{}
-	}
-	m[n] = c
-	return c
-}
-
-// tree copies the directories below n, as names shows them, to live names.
-func (m nodeCopies) tree(n *crashNode, names func(*crashNode) map[string]*crashNode) *crashNode {
-	c := m.of(n)
-	if n.dir {
-		for name, child := range names(n) {
-			c.live[name] = m.tree(child, names)
-		}
+		c.live, c.durable = m.names(m.live(n)), m.names(m.durable(n))
 	}
 	return c
 }
 
-// durable copies the synced names of n and of all below it, and of the
-// directories that are only there.
-func (m nodeCopies) durable(n *crashNode) {
-	done := map[*crashNode]bool{}
-	var visit func(n *crashNode)
-	visit = func(n *crashNode) {
-		if !n.dir || done[n] {
-			return
-		}
-		done[n] = true
-		for name, child := range n.durable {
-			m.of(n).durable[name] = m.of(child)
-			visit(child)
-		}
-		for _, child := range n.live {
-			visit(child)
-		}
+func (m nodeCopies) names(names map[string]*crashNode) map[string]*crashNode {
+	copied := make(map[string]*crashNode, len(names))
+	for name, n := range names {
+		copied[name] = m.of(n)
 	}
-	visit(n)
+	return copied
 }
 
 func (m nodeCopies) op(op nameOp) nameOp {

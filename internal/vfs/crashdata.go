@@ -313,7 +313,7 @@ func (c *CrashFS) attach(n *crashNode) error {
 // detach undoes attach; after the last mapping the content is pages again.
 func (c *CrashFS) detach(n *crashNode) {
 	d := &n.data
-	if d.maps--; d.maps > 0 {
+	if d.maps--; d.maps > 0 || d.mem == nil {
 		return
 	}
 	d.eachWritten(func(i int) {

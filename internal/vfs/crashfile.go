@@ -4,6 +4,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"syscall"
 
 	"github.com/rocketlog/rocketlog/internal/invariants"
@@ -270,6 +271,7 @@ func (m *crashMapping) Sync(off, n int) error {
 	}
 	// What was synced can be read after a crash only if the file reaches so far.
 	d.diskSize = max(d.diskSize, min(d.size, int64(to)*crashPageSize))
+	d.betweenSizes = slices.DeleteFunc(d.betweenSizes, func(size int64) bool { return size < d.diskSize })
 	return nil
 }
 

@@ -167,7 +167,7 @@ func (c *CrashFS) findParent(name string) (nameRef, *crashNode, error) {
 
 // change applies a change of names now and remembers that it is not synced.
 func (c *CrashFS) change(op nameOp) {
-	op.apply(func(n *crashNode) map[string]*crashNode { return n.live })
+	op.apply(liveNames)
 	c.unsynced = append(c.unsynced, op)
 	for _, ref := range []nameRef{op.from, op.to} {
 		if ref.dir != nil {
@@ -438,7 +438,7 @@ func (c *CrashFS) syncNames(dir *crashNode) {
 	slices.Reverse(rest)
 	c.unsynced = rest
 	for _, op := range slices.Backward(chosen) {
-		op.apply(func(n *crashNode) map[string]*crashNode { return n.durable })
+		op.apply(durableNames)
 	}
 }
 
@@ -450,7 +450,7 @@ func (c *CrashFS) SyncAll(path string) error {
 		return pathError("syncfs", path, err)
 	}
 	for _, op := range c.unsynced {
-		op.apply(func(n *crashNode) map[string]*crashNode { return n.durable })
+		op.apply(durableNames)
 	}
 	c.unsynced = nil
 	return pathError("syncfs", path, c.syncTree(c.root))
