@@ -1,0 +1,147 @@
+package load
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/rocketlog/rocketlog/bench"
+	"github.com/rocketlog/rocketlog/bench/peers/measure"
+)
+
+// puller reads one queue over and over; one pull is outstanding.
+type puller struct {
+	queue  int
+	offset int64
+	end    int64 // the queue's max offset when the run began
+	sentAt time.Duration
+}
+
+// pullRun is the state of all.
+type pullRun struct {
+	config   Config
+	template *pullTemplate
+	loop     *loop
+	pullers  []puller // by queue, which is also the opaque
+	latency  bench.Latency
+	messages int64
+}
+
+// Pull reads the backlog of all queues, from their beginning again when it is at their end.
+func Pull(c Config) (measure.Result, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	l, err := newLoop()
+	if err != nil {
+		return measure.Result{}, err
+	}
+	defer l.close()
+	r := &pullRun{config: c, loop: l, template: newPullTemplate(c.Topic)}
+	if err := r.open(); err != nil {
+		return measure.Result{}, err
+	}
+	if err := r.runFor(c.Warmup); err != nil {
+		return measure.Result{}, err
+	}
+	r.messages, r.latency = 0, bench.Latency{}
+	m, err := startMeter(c.ServerPID)
+	if err != nil {
+		return measure.Result{}, err
+	}
+	if err := r.runFor(c.Measure); err != nil {
+		return measure.Result{}, err
+	}
+	return m.finish(measure.Result{Messages: r.messages}, &r.latency)
+}
+
+// open asks for the end of each queue, then starts one pull a queue, the queues dealt to the connections.
+func (r *pullRun) open() error {
+	conns := make([]*conn, r.config.Conns)
+	for i := range conns {
+		conn, err := r.loop.dial(r.config.Addr)
+		if err != nil {
+			return err
+		}
+		conns[i] = conn
+	}
+	if err := r.readEnds(conns[0]); err != nil {
+		return err
+	}
+	for i, conn := range conns {
+		conn.onFrame = func(frame []byte) error { return r.onAnswer(conn, frame) }
+		for q := i; q < len(r.pullers); q += len(conns) {
+			r.pull(conn, &r.pullers[q])
+		}
+	}
+	return nil
+}
+
+func (r *pullRun) readEnds(conn *conn) error {
+	r.pullers = make([]puller, r.config.Queues)
+	for q := range r.pullers {
+		frame := encode(codeMaxOffset, []field{
+			{"queueId", strconv.Itoa(q)}, {"committed", "true"}, {"bname", "broker-a"}, {"topic", r.config.Topic},
+		}, nil)
+		putDecimal(frame[placeAfter(frame, `"opaque":`):][:len(placeOpaque)], int64(opaqueFirst+q))
+		conn.out = append(conn.out, frame...)
+	}
+	known := 0
+	conn.onFrame = func(frame []byte) error {
+		a, err := parseAnswer(frame)
+		if err != nil {
+			return err
+		}
+		end, ok := number(a.header, nameOffset)
+		if a.code != codeSuccess || !ok {
+			return errors.New("max offset: " + a.describe())
+		}
+		q := a.opaque - opaqueFirst
+		r.pullers[q] = puller{queue: q, end: end}
+		known++
+		return nil
+	}
+	if err := r.loop.run(func() bool { return known == len(r.pullers) }); err != nil {
+		return err
+	}
+	for _, p := range r.pullers {
+		if p.end < messagesPerPull {
+			return fmt.Errorf("queue %d holds %d messages: no backlog", p.queue, p.end)
+		}
+	}
+	return nil
+}
+
+func (r *pullRun) runFor(d time.Duration) error {
+	deadline := r.loop.now + d
+	return r.loop.run(func() bool { return r.loop.now >= deadline })
+}
+
+func (r *pullRun) pull(conn *conn, p *puller) {
+	p.sentAt = r.loop.now
+	conn.out = r.template.append(conn.out, opaqueFirst+p.queue, p.queue, p.offset)
+}
+
+func (r *pullRun) onAnswer(conn *conn, frame []byte) error {
+	a, err := parseAnswer(frame)
+	if err != nil {
+		return err
+	}
+	p := &r.pullers[a.opaque-opaqueFirst]
+	r.latency.Record(r.loop.now - p.sentAt)
+	if a.code != codeSuccess {
+		return fmt.Errorf("pull of queue %d at %d: %s", p.queue, p.offset, a.describe())
+	}
+	count := eachRecord(a.body, nil)
+	next, ok := number(a.header, nameNext)
+	if !ok || count == 0 || next != p.offset+int64(count) {
+		return fmt.Errorf("pull of queue %d at %d: %d messages and header %s", p.queue, p.offset, count, a.header)
+	}
+	r.messages += int64(count)
+	if p.offset = next; p.offset >= p.end {
+		p.offset = 0
+	}
+	r.pull(conn, p)
+	return nil
+}

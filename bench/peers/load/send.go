@@ -1,0 +1,143 @@
+package load
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/rocketlog/rocketlog/bench"
+	"github.com/rocketlog/rocketlog/bench/peers/measure"
+)
+
+// Config is a workload.
+type Config struct {
+	Addr     string
+	Topic    string
+	Queues   int // at most 10
+	BodySize int
+	Conns    int
+	InFlight int // sends in flight on each connection
+	Rate     int // messages/s of EndToEnd
+	// ServerPID is the process whose CPU time is counted; 0 counts none.
+	ServerPID       int
+	Warmup, Measure time.Duration
+	// Messages ends Send early when so many were sent.
+	Messages int64
+}
+
+// latencyWindow bounds how many requests may be between the oldest in flight and the newest on a connection.
+const latencyWindow = 1 << 14
+
+// sender is the state of one connection.
+type sender struct {
+	run     *sendRun
+	conn    *conn
+	salt    uint8
+	next    uint64 // sends so far
+	sentAt  [latencyWindow]time.Duration
+	latency bench.Latency
+}
+
+// sendRun is the state of all.
+type sendRun struct {
+	config   Config
+	template *sendTemplate
+	loop     *loop
+	senders  []*sender
+	millis   int64
+	answered int64
+	failed   int64
+	failure  string
+}
+
+// Send keeps sends in flight and measures what comes back after the warm-up.
+func Send(c Config) (measure.Result, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	l, err := newLoop()
+	if err != nil {
+		return measure.Result{}, err
+	}
+	defer l.close()
+	r := &sendRun{config: c, loop: l, template: newSendTemplate(c.Topic, c.BodySize), millis: time.Now().UnixMilli()}
+	for i := range c.Conns {
+		if err := r.open(uint8(i)); err != nil {
+			return measure.Result{}, err
+		}
+	}
+	if err := r.runFor(c.Warmup, 0); err != nil {
+		return measure.Result{}, err
+	}
+	r.reset()
+	m, err := startMeter(c.ServerPID)
+	if err != nil {
+		return measure.Result{}, err
+	}
+	if err := r.runFor(c.Measure, c.Messages); err != nil {
+		return measure.Result{}, err
+	}
+	result := measure.Result{Messages: r.answered, Failed: r.failed, FirstFailure: r.failure}
+	for _, s := range r.senders[1:] {
+		r.senders[0].latency.Add(&s.latency)
+	}
+	return m.finish(result, &r.senders[0].latency)
+}
+
+func (r *sendRun) open(salt uint8) error {
+	conn, err := r.loop.dial(r.config.Addr)
+	if err != nil {
+		return err
+	}
+	// Keys start at the time, so that two runs on one store do not make the same.
+	s := &sender{run: r, conn: conn, salt: salt, next: uint64(r.millis) << 20 & (1<<40 - 1)}
+	conn.onFrame = s.onAnswer
+	r.senders = append(r.senders, s)
+	for range r.config.InFlight {
+		s.send()
+	}
+	return nil
+}
+
+func (r *sendRun) runFor(d time.Duration, messages int64) error {
+	deadline := r.loop.now + d
+	return r.loop.run(func() bool {
+		if messages > 0 && r.answered >= messages {
+			return true
+		}
+		return r.loop.now >= deadline
+	})
+}
+
+func (r *sendRun) reset() {
+	r.answered, r.failed, r.failure = 0, 0, ""
+	r.millis = time.Now().UnixMilli()
+	for _, s := range r.senders {
+		s.latency = bench.Latency{}
+	}
+}
+
+func (s *sender) send() {
+	n := s.next
+	s.next++
+	s.sentAt[n%latencyWindow] = s.run.loop.now
+	opaque := opaqueFirst + int(n%opaqueCount)
+	s.conn.out = s.run.template.append(s.conn.out, opaque, int(n)%s.run.config.Queues, s.salt, n, s.run.millis)
+}
+
+func (s *sender) onAnswer(frame []byte) error {
+	a, err := parseAnswer(frame)
+	if err != nil {
+		return err
+	}
+	// n mod latencyWindow is all that is needed, and opaqueCount is no multiple of it: go by the distance.
+	behind := (int(s.next%opaqueCount) - (a.opaque - opaqueFirst) + opaqueCount) % opaqueCount
+	s.latency.Record(s.run.loop.now - s.sentAt[(s.next-uint64(behind))%latencyWindow])
+	s.run.answered++
+	if a.code != codeSuccess {
+		s.run.failed++
+		if s.run.failure == "" {
+			s.run.failure = a.describe()
+		}
+	}
+	s.send()
+	return nil
+}

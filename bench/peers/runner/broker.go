@@ -1,0 +1,274 @@
+package runner
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rocketlog/rocketlog/bench"
+	"github.com/rocketlog/rocketlog/bench/peers/load"
+	"github.com/rocketlog/rocketlog/bench/peers/measure"
+)
+
+const (
+	readyTimeout = 60 * time.Second
+	stopTimeout  = 20 * time.Second
+	backlog      = 400_000 // messages to pull at least; half a GiB
+	idleTime     = 30 * time.Second
+)
+
+// server is a broker or the null server, running.
+type server struct {
+	cmd    *exec.Cmd
+	exited chan error
+	port   int
+	output *syncBuffer
+}
+
+// start starts a program and waits until ready says so.
+func start(port int, ready func(*server) bool, env []string, name string, args ...string) (*server, error) {
+	s := &server{cmd: exec.Command(name, args...), exited: make(chan error, 1), port: port, output: &syncBuffer{}}
+	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
+	s.cmd.Env = append(os.Environ(), env...)
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { s.exited <- s.cmd.Wait() }()
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+		if ready(s) {
+			return s, nil
+		}
+		select {
+		case err := <-s.exited:
+			return nil, fmt.Errorf("%s ended at once: %v: %s", filepath.Base(name), err, tail(s.output.Bytes()))
+		default:
+		}
+		if time.Since(begin) > readyTimeout {
+			s.stop()
+			return nil, fmt.Errorf("%s is not ready after %v: %s", filepath.Base(name), readyTimeout, tail(s.output.Bytes()))
+		}
+	}
+}
+
+// stop asks the server to end, and ends it when it does not.
+func (s *server) stop() {
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.exited:
+	case <-time.After(stopTimeout):
+		s.cmd.Process.Kill()
+		<-s.exited
+	}
+}
+
+func (s *server) accepts() bool {
+	c, err := net.Dial("tcp", s.addr())
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
+}
+
+func (s *server) addr() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
+
+// syncBuffer keeps the last of what a server prints.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	const keep = 1 << 16
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.b = append(b.b, p...)
+	if len(b.b) > 2*keep {
+		b.b = append(b.b[:0], b.b[len(b.b)-keep:]...)
+	}
+	return len(p), nil
+}
+
+func (b *syncBuffer) Bytes() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return bytes.Clone(b.b)
+}
+
+// brokerPort finds a port with the two that Java's broker also takes (fast port, replication) free.
+func brokerPort() (int, error) {
+	for port := 20911; port < 60000; port += 10 {
+		if free(port-2) && free(port) && free(port+1) {
+			return port, nil
+		}
+	}
+	return 0, errors.New("no three free ports")
+}
+
+func free(port int) bool {
+	l, err := net.Listen("tcp", ":"+strconv.Itoa(port))
+	if err == nil {
+		l.Close()
+	}
+	return err == nil
+}
+
+// configure writes a broker's properties.
+func (e *Env) configure(lines ...string) (string, error) {
+	name := filepath.Join(e.run, "broker.conf")
+	return name, os.WriteFile(name, []byte(strings.Join(lines, "\n")+"\n"), 0o644)
+}
+
+func (e *Env) startJavaBroker() (*server, error) {
+	port, err := brokerPort()
+	if err != nil {
+		return nil, err
+	}
+	store := filepath.Join(e.run, "store")
+	conf, err := e.configure("brokerName=broker-a", "brokerIP1=127.0.0.1", "listenPort="+strconv.Itoa(port),
+		"storePathRootDir="+store, "storePathCommitLog="+filepath.Join(store, "commitlog"))
+	if err != nil {
+		return nil, err
+	}
+	booted := func(s *server) bool { return bytes.Contains(s.output.Bytes(), []byte("boot success")) }
+	args := append(e.jvm("1g"), "org.apache.rocketmq.broker.BrokerStartup", "-c", conf)
+	return start(port, booted, []string{"ROCKETMQ_HOME=" + e.run}, "java", args...)
+}
+
+func (e *Env) startOurBroker() (*server, error) {
+	port, err := brokerPort()
+	if err != nil {
+		return nil, err
+	}
+	conf, err := e.configure("brokerName=broker-a", "brokerIP1=127.0.0.1", "listenPort="+strconv.Itoa(port),
+		"storePathRootDir="+filepath.Join(e.run, "store"))
+	if err != nil {
+		return nil, err
+	}
+	return start(port, (*server).accepts, nil, e.broker, "-c", conf)
+}
+
+func (e *Env) startNull() (*server, error) {
+	port, err := brokerPort()
+	if err != nil {
+		return nil, err
+	}
+	return start(port, (*server).accepts, nil, e.self, "null", "-addr=127.0.0.1:"+strconv.Itoa(port))
+}
+
+// load runs the load generator in a process of its own.
+func (e *Env) load(s *server, kind string, warmup time.Duration, more ...string) (measure.Result, error) {
+	args := append([]string{"load", "-kind=" + kind, "-addr=" + s.addr(), "-pid=" + strconv.Itoa(s.cmd.Process.Pid),
+		"-warmup=" + warmup.String(), "-measure=" + e.Measure.String()}, more...)
+	r, err := e.own(args...)
+	if err == nil && r.Failed*100 > r.Messages {
+		err = fmt.Errorf("%s: %d of %d messages failed: %s", kind, r.Failed, r.Messages, r.FirstFailure)
+	}
+	return r, err
+}
+
+// brokerSide sends, pulls the backlog and measures end to end, on one server started for it.
+func brokerSide(name string, missing func(*Env) string, start func(*Env) (*server, error), kinds ...string) Side {
+	return Side{Name: name, Missing: missing, Run: func(e *Env) (Results, error) {
+		s, err := start(e)
+		if err != nil {
+			return nil, err
+		}
+		defer s.stop()
+		results := Results{}
+		for _, kind := range kinds {
+			if kind == "pull" {
+				if _, err := e.load(s, "send", 0, "-measure=1m", "-messages="+strconv.Itoa(backlog)); err != nil {
+					return nil, err
+				}
+			}
+			if results[kind], err = e.load(s, kind, e.Measure); err != nil {
+				return nil, err
+			}
+		}
+		return results, nil
+	}}
+}
+
+func brokerStudy() Study {
+	return Study{
+		Name:  "broker",
+		Title: "broker: sends and pulls of 1 KiB on 4 connections, end to end at 5,000 messages/s",
+		Sides: []Side{
+			brokerSide("ours", nil, (*Env).startOurBroker, "send", "pull", "endtoend"),
+			brokerSide("java", (*Env).missingJava, (*Env).startJavaBroker, "send", "pull", "endtoend"),
+			brokerSide("null server", nil, (*Env).startNull, "send"),
+		},
+		Bars: brokerBars,
+	}
+}
+
+func brokerBars(m Medians) []Bar {
+	ours := m["ours"]
+	bars := []Bar{atLeast("send: msgs/s of the null server", "/s", ours["send"].Rate, m["null server"]["send"].Rate, 0.5)}
+	java, ok := m["java"]
+	if !ok {
+		return append(bars, missing("send, pull, end to end beside Java's broker", "no Java"))
+	}
+	return append(bars,
+		atLeast("send: msgs/s of Java's broker", "/s", ours["send"].Rate, java["send"].Rate, 4),
+		atMost("send: CPU a message of Java's broker", "µs", ours["send"].CPU, java["send"].CPU, 0.2),
+		atLeast("pull: msgs/s of Java's broker", "/s", ours["pull"].Rate, java["pull"].Rate, 1.5),
+		atMost("pull: CPU a message of Java's broker", "µs", ours["pull"].CPU, java["pull"].CPU, 0.5),
+		atMost("end to end: p50 of Java's broker", "µs", ours["endtoend"].P50, java["endtoend"].P50, 1.0/3),
+		atMost("end to end: p99 of Java's broker", "µs", ours["endtoend"].P99, java["endtoend"].P99, 1.0/3))
+}
+
+// idleStudy measures our broker, with its name server inside, doing nothing.
+func idleStudy() Study {
+	return Study{
+		Name:  "idle",
+		Title: "broker with embedded name server on an empty store, idle for 30 s",
+		Sides: []Side{{Name: "ours", Run: (*Env).idle}},
+		Bars: func(m Medians) []Bar {
+			ours := m["ours"]
+			return []Bar{
+				atMost("ready on an empty store", "ms", ours["ready"].Seconds*1000, 0, 150),
+				atMost("idle: memory besides mapped files", "MiB", ours["idle"].Anonymous, 0, 40),
+				atMost("idle: CPU in percent of a core", "%", ours["idle"].Idle, 0, 0.5),
+			}
+		},
+	}
+}
+
+// idle is over when the broker answers a client, not just when its port is open.
+func (e *Env) idle() (Results, error) {
+	begin := time.Now()
+	s, err := e.startOurBroker()
+	if err != nil {
+		return nil, err
+	}
+	defer s.stop()
+	if err := load.Route(s.addr()); err != nil {
+		return nil, err
+	}
+	ready := measure.Result{Seconds: time.Since(begin).Seconds()}
+	time.Sleep(2 * time.Second)
+	before, err := bench.ProcessUsage(s.cmd.Process.Pid)
+	if err != nil {
+		return nil, err
+	}
+	time.Sleep(idleTime)
+	after, err := bench.ProcessUsage(s.cmd.Process.Pid)
+	if err != nil {
+		return nil, err
+	}
+	return Results{"ready": ready, "idle": {
+		Seconds:   idleTime.Seconds(),
+		Idle:      100 * (after.CPU - before.CPU).Seconds() / idleTime.Seconds(),
+		Anonymous: float64(after.Anonymous) / (1 << 20),
+	}}, nil
+}

@@ -1,0 +1,154 @@
+package runner
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Options are the flags of a run.
+type Options struct {
+	Studies string
+	Rounds  int
+	Sides   string
+	JSON    string
+	Env     Env
+}
+
+// Flags declares the options.
+func Flags(f *flag.FlagSet) *Options {
+	o := &Options{}
+	f.StringVar(&o.Studies, "study", "all", "studies to run, separated by commas: "+strings.Join(names(), ", "))
+	f.StringVar(&o.Sides, "side", "", "run only sides whose name begins so, such as ours")
+	f.IntVar(&o.Rounds, "rounds", 3, "rounds; the median over them is judged")
+	f.DurationVar(&o.Env.Measure, "measure", 3*time.Second, "how long each run measures, after a warm-up of its own")
+	f.StringVar(&o.Env.Dir, "dir", "", "where stores are made and deleted, on the disk to be measured (default: the temporary directory)")
+	f.StringVar(&o.Env.RepoDir, "repo", "../..", "root of the repository")
+	f.StringVar(&o.Env.JavaDir, "java", "java", "directory of the Java harness's pom.xml")
+	f.StringVar(&o.JSON, "json", "", "also write all runs to this file")
+	return o
+}
+
+// Studies returns all of them, in the order in which they run.
+func Studies() []Study {
+	return []Study{
+		putStudy("async", 1), putStudy("async", 8), putStudy("sync", 1), putStudy("sync", 64),
+		queuesStudy(), openStudy(), brokerStudy(), idleStudy(),
+	}
+}
+
+func names() (all []string) {
+	for _, s := range Studies() {
+		all = append(all, s.Name)
+	}
+	return all
+}
+
+// ErrMissed says that a bar was judged and is not met.
+var ErrMissed = errors.New("a bar is not met")
+
+// Run runs the studies asked for and prints the tables. It returns ErrMissed when a bar is not met.
+func Run(o *Options, out io.Writer) error {
+	studies, err := choose(o.Studies)
+	if err != nil {
+		return err
+	}
+	e := &o.Env
+	if e.Dir, err = os.MkdirTemp(e.Dir, "peers-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(e.Dir)
+	for _, dir := range []*string{&e.RepoDir, &e.JavaDir, &e.Dir} {
+		if *dir, err = filepath.Abs(*dir); err != nil {
+			return err
+		}
+	}
+	if err := e.Prepare(studies); err != nil {
+		return err
+	}
+	begin := time.Now()
+	record := map[string]map[string][]Results{}
+	var bars []Bar
+	for _, s := range studies {
+		runs, err := runStudy(e, s, o, out)
+		if err != nil {
+			return fmt.Errorf("study %s: %w", s.Name, err)
+		}
+		record[s.Name] = runs
+		m := Medians{}
+		for side, r := range runs {
+			m[side] = median(r)
+		}
+		printFigures(out, s, m)
+		if m["ours"] != nil {
+			bars = append(bars, s.Bars(m)...)
+		}
+	}
+	if o.JSON != "" {
+		b, err := json.MarshalIndent(record, "", " ")
+		if err := cmp.Or(err, os.WriteFile(o.JSON, b, 0o644)); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(out, "\n%d rounds of %v, medians, in %v\n\n", o.Rounds, e.Measure, time.Since(begin).Round(time.Second))
+	return printBars(out, bars)
+}
+
+func choose(names string) ([]Study, error) {
+	all := Studies()
+	if names == "all" {
+		return all, nil
+	}
+	var chosen []Study
+	for name := range strings.SplitSeq(names, ",") {
+		i := slices.IndexFunc(all, func(s Study) bool { return s.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no study %q", name)
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
+}
+
+// runStudy runs the sides in turns. What one round cannot do, the study cannot.
+func runStudy(e *Env, s Study, o *Options, out io.Writer) (map[string][]Results, error) {
+	fmt.Fprintf(out, "\n%s\n", s.Title)
+	runs := map[string][]Results{}
+	for round := range o.Rounds {
+		for _, side := range s.Sides {
+			if !strings.HasPrefix(side.Name, o.Sides) {
+				continue
+			}
+			if side.Missing != nil {
+				if why := side.Missing(e); why != "" {
+					if round == 0 {
+						fmt.Fprintf(out, "  %s: left out, %s\n", side.Name, why)
+					}
+					continue
+				}
+			}
+			r, err := runSide(e, side)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", side.Name, err)
+			}
+			runs[side.Name] = append(runs[side.Name], r)
+		}
+	}
+	return runs, nil
+}
+
+func runSide(e *Env, side Side) (Results, error) {
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	r, err := side.Run(e)
+	return r, cmp.Or(err, e.end())
+}

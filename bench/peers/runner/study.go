@@ -1,0 +1,144 @@
+package runner
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/rocketlog/rocketlog/bench/peers/measure"
+)
+
+// Results are the figures of one run of a side, or their medians, by the name of what was measured.
+type Results map[string]measure.Result
+
+// Side is one of those compared.
+type Side struct {
+	Name string
+	// Missing says why the side cannot run here; "" if it can.
+	Missing func(*Env) string
+	Run     func(*Env) (Results, error)
+}
+
+// Study is one comparison.
+type Study struct {
+	Name, Title string
+	Sides       []Side
+	// Bars judges the medians, by side. It is asked only for sides that ran.
+	Bars func(m Medians) []Bar
+}
+
+// Medians are the medians of each side's runs.
+type Medians map[string]Results
+
+// Bar is one thing that must hold.
+type Bar struct {
+	Text string
+	// Ours and Theirs are what is compared; Theirs is 0 for a bar that is a fixed figure.
+	Ours, Theirs float64
+	Unit         string
+	// Want is the bound of Ours/Theirs, or of Ours where Theirs is 0; AtMost tells its side.
+	Want   float64
+	AtMost bool
+	// Missing says why it could not be judged.
+	Missing string
+}
+
+// Value returns what is compared with Want.
+func (b Bar) Value() float64 {
+	if b.Theirs != 0 {
+		return b.Ours / b.Theirs
+	}
+	return b.Ours
+}
+
+// Met tells whether the bar holds.
+func (b Bar) Met() bool {
+	if b.Missing != "" {
+		return false
+	}
+	if b.AtMost {
+		return b.Value() <= b.Want
+	}
+	return b.Value() >= b.Want
+}
+
+// atLeast and atMost make a bar of ours against theirs.
+func atLeast(text, unit string, ours, theirs, want float64) Bar {
+	return Bar{Text: text, Unit: unit, Ours: ours, Theirs: theirs, Want: want}
+}
+
+func atMost(text, unit string, ours, theirs, want float64) Bar {
+	return Bar{Text: text, Unit: unit, Ours: ours, Theirs: theirs, Want: want, AtMost: true}
+}
+
+func missing(text, why string) Bar { return Bar{Text: text, Missing: why} }
+
+// best returns the side with the highest rate among those with the prefix.
+func (m Medians) best(prefix, name string) (side string, r measure.Result, ok bool) {
+	sides := make([]string, 0, len(m))
+	for s := range m {
+		sides = append(sides, s)
+	}
+	slices.Sort(sides)
+	for _, s := range sides {
+		if len(s) < len(prefix) || s[:len(prefix)] != prefix {
+			continue
+		}
+		if got, has := m[s][name]; has && (!ok || got.Rate > r.Rate) {
+			side, r, ok = s, got, true
+		}
+	}
+	return side, r, ok
+}
+
+// median takes the median of each field over the runs.
+func median(runs []Results) Results {
+	out := Results{}
+	for name := range runs[0] {
+		of := func(field func(measure.Result) float64) float64 {
+			var values []float64
+			for _, run := range runs {
+				values = append(values, field(run[name]))
+			}
+			slices.Sort(values)
+			n := len(values)
+			return (values[(n-1)/2] + values[n/2]) / 2
+		}
+		type result = measure.Result
+		r := result{
+			Messages: int64(of(func(r result) float64 { return float64(r.Messages) })),
+			Failed:   int64(of(func(r result) float64 { return float64(r.Failed) })),
+			Bytes:    int64(of(func(r result) float64 { return float64(r.Bytes) })),
+			Seconds:  of(func(r result) float64 { return r.Seconds }),
+			Rate:     of(func(r result) float64 { return r.Rate }),
+			PutRate:  of(func(r result) float64 { return r.PutRate }),
+			CPU:      of(func(r result) float64 { return r.CPU }),
+			LoadCPU:  of(func(r result) float64 { return r.LoadCPU }),
+			P50:      of(func(r result) float64 { return r.P50 }),
+			P99:      of(func(r result) float64 { return r.P99 }),
+			P999:     of(func(r result) float64 { return r.P999 }),
+			Max:      of(func(r result) float64 { return r.Max }),
+			Allocs:   of(func(r result) float64 { return r.Allocs }),
+			Idle:     of(func(r result) float64 { return r.Idle }),
+
+			Anonymous: of(func(r result) float64 { return r.Anonymous }),
+		}
+		for _, run := range runs {
+			if r.FirstFailure == "" {
+				r.FirstFailure = run[name].FirstFailure
+			}
+		}
+		out[name] = r
+	}
+	return out
+}
+
+func (b Bar) want() string {
+	sign := "≥"
+	if b.AtMost {
+		sign = "≤"
+	}
+	if b.Theirs != 0 {
+		return fmt.Sprintf("%s %.4gx", sign, b.Want)
+	}
+	return fmt.Sprintf("%s %.4g %s", sign, b.Want, b.Unit)
+}
