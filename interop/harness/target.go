@@ -1,0 +1,307 @@
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Place is where a broker and its name server live. A cluster restarted at
+// the same place has the same ports, names and store, whoever runs it.
+type Place struct {
+	Dir            string // store/, logs and configuration go below it
+	NameServerPort int
+	BrokerPort     int // with it go port-2 and port+1
+	Properties     map[string]string
+}
+
+// NewPlace chooses free ports for a place below dir.
+func NewPlace(dir string, properties map[string]string) (Place, error) {
+	p := Place{Dir: dir, Properties: properties}
+	var err error
+	if p.NameServerPort, err = freePort(0); err != nil {
+		return p, err
+	}
+	p.BrokerPort, err = freePort(-2, 0, 1)
+	return p, err
+}
+
+// Store is the broker's storePathRootDir.
+func (p Place) Store() string { return filepath.Join(p.Dir, "store") }
+
+// NameServer is the address that clients are given.
+func (p Place) NameServer() string { return fmt.Sprintf("127.0.0.1:%d", p.NameServerPort) }
+
+// Broker is the address that the broker announces.
+func (p Place) Broker() string { return fmt.Sprintf("127.0.0.1:%d", p.BrokerPort) }
+
+// freePort finds a port that is free with its neighbours, below the range
+// from which the kernel takes ports for outgoing connections, so that no
+// client of a stopped broker can sit on it.
+func freePort(offsets ...int) (int, error) {
+	for range 200 {
+		port := 12000 + rand.IntN(18000)
+		if !slices.ContainsFunc(offsets, func(o int) bool { return !portFree(port + o) }) {
+			return port, nil
+		}
+	}
+	return 0, errors.New("no free port found")
+}
+
+func portFree(port int) bool {
+	ln, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
+	if err != nil {
+		return false
+	}
+	return ln.Close() == nil
+}
+
+// brokerProperties is the configuration file of either make.
+func (p Place) brokerProperties(more map[string]string) map[string]string {
+	props := map[string]string{
+		"brokerClusterName": "DefaultCluster", "brokerName": "broker-a", "brokerId": "0", "brokerIP1": "127.0.0.1",
+		"listenPort":            fmt.Sprint(p.BrokerPort),
+		"storePathRootDir":      p.Store(),
+		"storePathCommitLog":    filepath.Join(p.Store(), "commitlog"),
+		"autoCreateTopicEnable": "true",
+		// Small against the default of 1 GiB: many brokers run side by side on one disk.
+		"mappedFileSizeCommitLog": fmt.Sprint(64 << 20),
+	}
+	maps.Copy(props, more)
+	maps.Copy(props, p.Properties)
+	return props
+}
+
+func writeProperties(name string, props map[string]string) error {
+	var b strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(props)) {
+		fmt.Fprintf(&b, "%s=%s\n", k, props[k])
+	}
+	return os.WriteFile(name, []byte(b.String()), 0o644)
+}
+
+// Target is one make of name server and broker.
+type Target interface {
+	Name() string
+	// StartNameServer returns nil when the broker brings the name server along.
+	StartNameServer(Place) (*Process, error)
+	StartBroker(Place) (*Process, error)
+}
+
+// Java is the real thing.
+type Java struct{ project *javaProject }
+
+// NewJava takes the folder interop/java.
+func NewJava(root string) *Java { return &Java{newServerProject(root)} }
+
+// Name implements Target.
+func (*Java) Name() string { return "java" }
+
+func (j *Java) start(p Place, name, main string, jvm []string, args ...string) (*Process, error) {
+	classPath, err := j.project.classPath()
+	if err != nil {
+		return nil, err
+	}
+	argv := []string{"java", "-Duser.home=" + p.Dir,
+		"--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED", "--add-opens=java.base/java.nio=ALL-UNNAMED",
+		"--add-opens=java.base/sun.nio.ch=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED"}
+	argv = append(append(append(argv, jvm...), "-cp", classPath, main), args...)
+	return Command{Name: name, Argv: argv, Env: []string{"ROCKETMQ_HOME=" + p.Dir}, Logs: p.Dir}.Start()
+}
+
+// StartNameServer implements Target.
+func (j *Java) StartNameServer(p Place) (*Process, error) {
+	conf := filepath.Join(p.Dir, "namesrv.properties")
+	if err := writeProperties(conf, map[string]string{"listenPort": fmt.Sprint(p.NameServerPort)}); err != nil {
+		return nil, err
+	}
+	return j.start(p, "java-namesrv", "org.apache.rocketmq.namesrv.NamesrvStartup",
+		[]string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}, "-c", conf)
+}
+
+// StartBroker implements Target.
+func (j *Java) StartBroker(p Place) (*Process, error) {
+	conf := filepath.Join(p.Dir, "java-broker.properties")
+	if err := writeProperties(conf, p.brokerProperties(map[string]string{"namesrvAddr": p.NameServer()})); err != nil {
+		return nil, err
+	}
+	return j.start(p, "java-broker", "org.apache.rocketmq.broker.BrokerStartup",
+		[]string{"-Xms128m", "-Xmx512m", "-XX:MaxDirectMemorySize=512m", "-XX:+UseSerialGC"}, "-c", conf)
+}
+
+// Ours is rocketlog, built from the parent module.
+type Ours struct {
+	split  bool
+	module string // the parent module's folder
+	bin    string
+
+	once sync.Once
+	err  error
+}
+
+// NewOurs takes the parent module's folder and a folder for the binaries.
+// With split the name server is a process of its own, otherwise the broker
+// brings it along.
+func NewOurs(module, bin string, split bool) *Ours {
+	return &Ours{split: split, module: module, bin: bin}
+}
+
+// Name implements Target.
+func (o *Ours) Name() string {
+	if o.split {
+		return "split"
+	}
+	return "ours"
+}
+
+func (o *Ours) build() error {
+	o.once.Do(func() {
+		cmd := exec.Command("go", "build", "-o", o.bin+string(filepath.Separator), "./cmd/broker", "./cmd/nameserver")
+		cmd.Dir = o.module
+		if out, err := cmd.CombinedOutput(); err != nil {
+			o.err = fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	})
+	return o.err
+}
+
+// StartNameServer implements Target.
+func (o *Ours) StartNameServer(p Place) (*Process, error) {
+	if err := o.build(); err != nil || !o.split {
+		return nil, err
+	}
+	conf := filepath.Join(p.Dir, "nameserver.properties")
+	if err := writeProperties(conf, map[string]string{"listenPort": fmt.Sprint(p.NameServerPort)}); err != nil {
+		return nil, err
+	}
+	return Command{Name: "nameserver", Argv: []string{filepath.Join(o.bin, "nameserver"), "-c", conf}, Logs: p.Dir, Dir: p.Dir}.Start()
+}
+
+// StartBroker implements Target.
+func (o *Ours) StartBroker(p Place) (*Process, error) {
+	if err := o.build(); err != nil {
+		return nil, err
+	}
+	argv := []string{filepath.Join(o.bin, "broker"), "-c", filepath.Join(p.Dir, "broker.properties")}
+	more := map[string]string{}
+	if o.split {
+		argv = append(argv, "-n", p.NameServer())
+	} else {
+		more["namesrvListenPort"] = fmt.Sprint(p.NameServerPort)
+	}
+	if err := writeProperties(argv[2], p.brokerProperties(more)); err != nil {
+		return nil, err
+	}
+	return Command{Name: "broker", Argv: argv, Logs: p.Dir, Dir: p.Dir}.Start()
+}
+
+// Cluster is a broker with its name server, running.
+type Cluster struct {
+	Place
+	Target Target
+
+	nameServer *Process // nil when the broker brings it along
+	broker     *Process
+}
+
+// startTimeout bounds how long a broker may take until the name server knows it.
+const startTimeout = 60 * time.Second
+
+// StartCluster starts both and waits until the name server knows the broker.
+func StartCluster(t Target, p Place) (*Cluster, error) {
+	c := &Cluster{Place: p, Target: t}
+	var err error
+	if c.nameServer, err = t.StartNameServer(p); err != nil {
+		return nil, err
+	}
+	if c.nameServer != nil {
+		if err := c.await(c.nameServer, func() error { return probe(p.NameServer()) }); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
+	if err := c.StartBroker(); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// StartBroker starts the broker, again after StopBroker or KillBroker.
+func (c *Cluster) StartBroker() error {
+	var err error
+	if c.broker, err = c.Target.StartBroker(c.Place); err != nil {
+		return err
+	}
+	return c.await(c.broker, func() error {
+		if err := probe(c.Broker()); err != nil {
+			return err
+		}
+		return routed(c.NameServer(), c.Broker())
+	})
+}
+
+func (c *Cluster) await(p *Process, ready func() error) error {
+	deadline := time.Now().Add(startTimeout)
+	for {
+		err := ready()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.Ended():
+			return fmt.Errorf("%s ended with code %d at its start:\n%s", p.Name, p.ExitCode(), p.Tail(4000))
+		case <-time.After(50 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s not ready in %v: %w\n%s", p.Name, startTimeout, err, p.Tail(4000))
+		}
+	}
+}
+
+// BrokerProcess is the running broker.
+func (c *Cluster) BrokerProcess() *Process { return c.broker }
+
+// StopBroker stops the broker cleanly.
+func (c *Cluster) StopBroker() error { return c.broker.Stop(40 * time.Second) }
+
+// KillBroker is kill -9.
+func (c *Cluster) KillBroker() { c.broker.Kill() }
+
+// Stop stops both cleanly.
+func (c *Cluster) Stop() error {
+	err := c.StopBroker()
+	if c.nameServer != nil {
+		err = errors.Join(err, c.nameServer.Stop(20*time.Second))
+	}
+	return err
+}
+
+// Close kills what still runs.
+func (c *Cluster) Close() {
+	for _, p := range []*Process{c.broker, c.nameServer} {
+		if p != nil {
+			p.Kill()
+		}
+	}
+}
+
+// Tails shows the ends of the logs, for a failed test.
+func (c *Cluster) Tails(n int64) string {
+	var b strings.Builder
+	for _, p := range []*Process{c.nameServer, c.broker} {
+		if p != nil {
+			fmt.Fprintf(&b, "--- %s\n%s\n", p.Log, p.Tail(n))
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,104 @@
+package rocketlog.interop;
+
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+
+/**
+ * Drives one version of the Java client by commands on standard input and tells what happens as JSON lines on
+ * standard output. The first argument is the name server address; the end of the input ends the program.
+ *
+ * <p>Each command runs on a thread of its own. What it starts (a producer, a consumer, an endless send) is known by
+ * the command's id until {@code stop target=id}.
+ */
+public final class Agent {
+    /** What a command leaves running. */
+    interface Running {
+        void stop() throws Exception;
+    }
+
+    final String nameServer;
+    private final ConcurrentMap<String, Running> running = new ConcurrentHashMap<>();
+    private final ExecutorService threads = Executors.newCachedThreadPool();
+
+    private Agent(String nameServer) {
+        this.nameServer = nameServer;
+    }
+
+    public static void main(String[] argv) throws Exception {
+        Agent agent = new Agent(argv[0]);
+        new Event("agent", "ready").print();
+        BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        for (String line = in.readLine(); line != null; line = in.readLine()) {
+            Args args = new Args(line);
+            agent.threads.execute(() -> agent.run(args));
+        }
+        // Clients leave threads behind that are no daemons, so the program's end is said, not awaited.
+        Runtime.getRuntime().halt(0);
+    }
+
+    void keep(String id, Running r) {
+        running.put(id, r);
+    }
+
+    <T extends Running> T find(String id, Class<T> type) {
+        Running r = running.get(id);
+        if (!type.isInstance(r)) {
+            throw new IllegalArgumentException("no " + type.getSimpleName() + " " + id);
+        }
+        return type.cast(r);
+    }
+
+    private void run(Args args) {
+        try {
+            switch (args.verb) {
+                case "producer":
+                    Sender.start(this, args);
+                    break;
+                case "send":
+                    find(args.need("producer"), Sender.class).send(this, args);
+                    break;
+                case "consume":
+                    Consumers.start(this, args);
+                    break;
+                case "dump":
+                    Reader.dump(this, args);
+                    break;
+                case "query":
+                    Reader.query(this, args);
+                    break;
+                case "view":
+                    Reader.view(this, args);
+                    break;
+                case "offsets":
+                    Reader.offsets(this, args);
+                    break;
+                case "stop":
+                    stop(args);
+                    break;
+                default:
+                    throw new IllegalArgumentException("unknown command " + args.verb);
+            }
+        } catch (Throwable e) {
+            new Event(args.id, "failed").put("error", describe(e)).print();
+        }
+    }
+
+    private void stop(Args args) throws Exception {
+        Running r = running.remove(args.need("target"));
+        if (r == null) {
+            throw new IllegalArgumentException("nothing runs as " + args.need("target"));
+        }
+        r.stop();
+        new Event(args.id, "done").print();
+    }
+
+    static String describe(Throwable e) {
+        Throwable cause = e.getCause();
+        return cause == null || cause == e ? e.toString() : e + " <- " + cause;
+    }
+}
