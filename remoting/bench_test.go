@@ -1,21 +1,24 @@
 package remoting
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"net"
+	"os"
+	"os/exec"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
 
 // sendFrame is a SEND_MESSAGE_V2 as a Java client 5.5.0 writes it, with a body of so many bytes.
-func sendFrame(tb testing.TB, s SerializeType, body int) []byte {
-	tb.Helper()
+func sendFrame(s SerializeType, body int) []byte {
 	c := NewRequest(protocol.SendMessageV2)
 	c.Language = protocol.LanguageJava
 	c.Opaque = 1_234_567
@@ -33,7 +36,7 @@ func sendFrame(tb testing.TB, s SerializeType, body int) []byte {
 	}
 	b, err := c.AppendFrame(nil)
 	if err != nil {
-		tb.Fatal(err)
+		panic(err)
 	}
 	return b
 }
@@ -43,7 +46,7 @@ var serializeNames = map[SerializeType]string{SerializeJSON: "json", SerializeRo
 func BenchmarkDecodeFrame(b *testing.B) {
 	for _, s := range []SerializeType{SerializeJSON, SerializeRocketMQ} {
 		b.Run("serialize="+serializeNames[s], func(b *testing.B) {
-			frame := sendFrame(b, s, 1024)
+			frame := sendFrame(s, 1024)
 			var c Command
 			b.ReportAllocs()
 			b.SetBytes(int64(len(frame)))
@@ -58,7 +61,7 @@ func BenchmarkDecodeFrame(b *testing.B) {
 
 func BenchmarkDecodeSendHeader(b *testing.B) {
 	var c Command
-	if err := DecodeFrame(sendFrame(b, SerializeJSON, 1024), &c); err != nil {
+	if err := DecodeFrame(sendFrame(SerializeJSON, 1024), &c); err != nil {
 		b.Fatal(err)
 	}
 	var h protocol.SendMessageRequestHeader
@@ -70,9 +73,11 @@ func BenchmarkDecodeSendHeader(b *testing.B) {
 	}
 }
 
+var benchMsgID = []byte("7F00000200009FCF0000000000000109")
+
 func sendResponse() *Command {
 	resp := NewResponse(protocol.Success, "")
-	h := protocol.SendMessageResponseHeader{MsgID: []byte("7F00000200009FCF0000000000000109"), QueueID: 3, QueueOffset: 1234567}
+	h := protocol.SendMessageResponseHeader{MsgID: benchMsgID, QueueID: 3, QueueOffset: 1234567}
 	h.Encode(&resp.Fields)
 	resp.Fields.Add("MSG_REGION", "DefaultRegion")
 	resp.Fields.Add("TRACE_ON", "true")
@@ -97,27 +102,76 @@ func BenchmarkAppendFrame(b *testing.B) {
 	}
 }
 
-// BenchmarkNullServer is the whole way of a send that is not stored: decode frame and header, answer. Server and load
-// generator share the machine and the process.
+// TestMain makes the test binary its own load generator: see startLoad.
+func TestMain(m *testing.M) {
+	if spec := os.Getenv(loadVariable); spec != "" {
+		runLoadProcess(spec)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+const loadVariable = "REMOTING_TEST_LOAD"
+
+// BenchmarkNullServer is the whole way of a send that is not stored: decode frame and header, answer. The load generator is
+// a process of its own on the same machine; cpu-ns/req is what this process used, in the kernel and out of it.
 func BenchmarkNullServer(b *testing.B) {
 	for _, s := range []SerializeType{SerializeJSON, SerializeRocketMQ} {
 		for _, conns := range []int{1, 4} {
 			b.Run(fmt.Sprintf("serialize=%s/conns=%d/inflight=32", serializeNames[s], conns), func(b *testing.B) {
 				addr := startNullServer(b)
-				frame := sendFrame(b, s, 1024)
 				b.ReportAllocs()
+				begin := cpuTime(b)
 				b.ResetTimer()
-				var left atomic.Int64
-				left.Store(int64(b.N))
-				var wg sync.WaitGroup
-				for range conns {
-					wg.Go(func() { runLoad(b, addr, frame, 32, &left) })
-				}
-				wg.Wait()
+				startLoad(b, fmt.Sprint(addr, " ", s, " ", conns, " ", 32, " ", b.N))
 				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "req/s")
+				b.ReportMetric(float64(cpuTime(b)-begin)/float64(b.N), "cpu-ns/req")
 			})
 		}
 	}
+}
+
+// startLoad runs the load generator and waits for its end.
+func startLoad(tb testing.TB, spec string) {
+	tb.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), loadVariable+"="+spec)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		tb.Fatalf("%v: %s", err, out)
+	}
+}
+
+func runLoadProcess(spec string) {
+	var (
+		addr          string
+		s             SerializeType
+		conns, window int
+		n             int64
+	)
+	if _, err := fmt.Sscan(spec, &addr, &s, &conns, &window, &n); err != nil {
+		panic(err)
+	}
+	frame := sendFrame(s, 1024)
+	var left atomic.Int64
+	left.Store(n)
+	var wg sync.WaitGroup
+	for range conns {
+		wg.Go(func() {
+			if err := runLoad(addr, frame, window, &left); err != nil {
+				panic(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func cpuTime(tb testing.TB) time.Duration {
+	tb.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		tb.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func startNullServer(tb testing.TB) string {
@@ -149,17 +203,13 @@ func startNullServer(tb testing.TB) string {
 
 // runLoad keeps a window of requests in flight on one connection until left is used up: one write for as many requests as
 // one read brought answers.
-func runLoad(tb testing.TB, addr string, frame []byte, window int, left *atomic.Int64) {
+func runLoad(addr string, frame []byte, window int, left *atomic.Int64) error {
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
-		tb.Error(err)
-		return
+		return err
 	}
 	defer nc.Close()
-	out := make([]byte, 0, window*len(frame))
-	for range window {
-		out = append(out, frame...)
-	}
+	out := bytes.Repeat(frame, window)
 	take := func(n int) int {
 		if l := left.Add(int64(-n)); l < 0 {
 			n = max(n+int(l), 0)
@@ -168,23 +218,18 @@ func runLoad(tb testing.TB, addr string, frame []byte, window int, left *atomic.
 	}
 	inFlight := take(window)
 	if _, err := nc.Write(out[:inFlight*len(frame)]); err != nil {
-		tb.Error(err)
-		return
+		return err
 	}
 	in := make([]byte, 64<<10)
-	have := 0
-	for inFlight > 0 {
+	for have := 0; inFlight > 0; {
 		n, err := nc.Read(in[have:])
 		if err != nil {
-			if err != io.EOF {
-				tb.Error(err)
-			}
-			return
+			return err
 		}
 		have += n
 		at, answers := 0, 0
-		for have-at >= 4 {
-			f := 4 + int(binary.BigEndian.Uint32(in[at:]))
+		for have-at >= frameLenSize {
+			f := frameLenSize + int(binary.BigEndian.Uint32(in[at:]))
 			if have-at < f {
 				break
 			}
@@ -194,11 +239,9 @@ func runLoad(tb testing.TB, addr string, frame []byte, window int, left *atomic.
 		have = copy(in, in[at:have])
 		more := take(answers)
 		inFlight += more - answers
-		if more > 0 {
-			if _, err := nc.Write(out[:more*len(frame)]); err != nil {
-				tb.Error(err)
-				return
-			}
+		if _, err := nc.Write(out[:more*len(frame)]); err != nil {
+			return err
 		}
 	}
+	return nil
 }
