@@ -291,20 +291,15 @@ func (r *jsonReader) nested() {
 }
 
 func (r *jsonReader) skipText() {
-	r.i++
-	for {
+	for r.i++; r.i < len(r.b); r.i += 2 { // an escape and what it escapes; \uXXXX has no quote in it
 		r.i += quoteOrEscape(r.b[r.i:])
-		if r.i >= len(r.b) {
-			r.i = len(r.b)
-			r.fail("a string without end")
-			return
-		}
-		if r.b[r.i] == '"' {
+		if r.i < len(r.b) && r.b[r.i] == '"' {
 			r.i++
 			return
 		}
-		r.i += 2 // the escape and what it escapes; \uXXXX has no quote in it
 	}
+	r.i = len(r.b)
+	r.fail("a string without end")
 }
 
 // text consumes a string and returns its content, which is copied only when it has escapes.

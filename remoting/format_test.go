@@ -172,6 +172,7 @@ func TestBadFrames(t *testing.T) {
 		{"nested too deep", jsonFrame(`{"x":`+strings.Repeat("[", 100)+strings.Repeat("]", 100)+`}`, ""), "too deep"},
 		{"nested without end", jsonFrame(`{"x":[`, ""), "without end"},
 		{"nested text without end", jsonFrame(`{"x":["`, ""), "without end"},
+		{"nested text ends in an escape", jsonFrame(`{"x":["\`, ""), "without end"},
 		{"too many fields", jsonFrame(`{"extFields":{`+strings.Repeat(`"a":"",`, fieldsMax)+`"a":""}}`, ""), "too many ext fields"},
 		{"binary short", binaryFrame(func(h []byte) []byte { return h[:20] }), "header of 20 bytes"},
 		{"binary remark negative", binaryFrame(put(13, 0xFFFFFFFF)), "remark of -1"},
