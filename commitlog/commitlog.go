@@ -39,6 +39,9 @@ type Options struct {
 	// CommitInterval between commits of the transient pool
 	// [commitIntervalCommitLog]. Zero is 200 ms.
 	CommitInterval time.Duration
+	// SyncTimeout after which those who wait for a sync are told that it is
+	// late [syncFlushTimeout]. Zero is 5 s.
+	SyncTimeout time.Duration
 	// MaxMessageSize bounds a body in bytes [maxMessageSize]. Zero is 4 MiB.
 	MaxMessageSize int
 	// MaxMapped bounds the cold files mapped for readers. Zero is 8.
@@ -68,6 +71,7 @@ const (
 	defaultThorough      = 10 * time.Second
 	defaultCommit        = 200 * time.Millisecond
 	defaultLeastPages    = 4
+	defaultSyncTimeout   = 5 * time.Second
 )
 
 // EnsureDefaults fills the fields that are zero.
@@ -78,6 +82,7 @@ func (o *Options) EnsureDefaults() {
 	setDefault(&o.FlushLeastPages, defaultLeastPages)
 	setDefault(&o.FlushThoroughInterval, defaultThorough)
 	setDefault(&o.CommitInterval, defaultCommit)
+	setDefault(&o.SyncTimeout, defaultSyncTimeout)
 	setDefault(&o.MaxMessageSize, defaultMaxMessage)
 	if o.Now == nil {
 		o.Now = time.Now
@@ -152,6 +157,7 @@ func Open(fs vfs.FS, dir string, opts *Options) (*CommitLog, error) {
 		return nil, fmt.Errorf("commit log: %w", err)
 	}
 	l.put.room = sync.NewCond(&l.put)
+	l.group.init(l.opts.SyncTimeout)
 	l.stop = make(chan struct{})
 	l.kick = make(chan struct{}, 1)
 	l.pool = make(chan struct{}, 1)
@@ -191,6 +197,7 @@ func (l *CommitLog) Close() error {
 		err = l.Flush()
 	}
 	l.group.fail(ErrClosed)
+	l.group.stop()
 	return errors.Join(err, l.q.Close())
 }
 

@@ -1,6 +1,7 @@
 package commitlog
 
 import (
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -23,11 +24,26 @@ type group struct {
 	// served is the number of waiters of the last sync; with more than one,
 	// waiters leave syncing to the flusher, who gathers them.
 	served atomic.Int32
+
+	timeout time.Duration
+	watch   *time.Timer // fires when the oldest of pending may have waited too long
+	watched bool        // watch is running
 }
 
 type waiting struct {
 	end    message.PhyOffset
+	since  time.Time
 	waiter Waiter
+}
+
+// ErrSyncTimeout is told to those whose sync takes too long. Their records are
+// in the log, and may yet become durable.
+var ErrSyncTimeout = errors.New("commitlog: the disk did not sync in time")
+
+func (g *group) init(timeout time.Duration) {
+	g.timeout = timeout
+	g.watch = time.AfterFunc(time.Hour, g.expire)
+	g.watch.Stop()
 }
 
 // add registers w, unless it need not wait.
@@ -40,9 +56,41 @@ func (g *group) add(end message.PhyOffset, flushed func() message.PhyOffset, w W
 	if flushed() >= end {
 		return false, nil
 	}
-	g.pending = append(g.pending, waiting{end, w})
+	g.pending = append(g.pending, waiting{end, time.Now(), w})
+	if !g.watched {
+		g.watched = true
+		g.watch.Reset(g.timeout)
+	}
 	return true, nil
 }
+
+// expire tells those who have waited too long; it looks again while anybody
+// waits.
+func (g *group) expire() {
+	g.mu.Lock()
+	now := time.Now()
+	var late []waiting
+	keep := g.pending[:0]
+	for _, w := range g.pending {
+		if now.Sub(w.since) >= g.timeout {
+			late = append(late, w)
+		} else {
+			keep = append(keep, w)
+		}
+	}
+	clear(g.pending[len(keep):])
+	g.pending = keep
+	if g.watched = len(keep) > 0; g.watched {
+		g.watch.Reset(g.timeout - now.Sub(keep[0].since))
+	}
+	g.mu.Unlock()
+	for _, w := range late {
+		w.waiter.Durable(ErrSyncTimeout)
+	}
+}
+
+// stop ends the watch.
+func (g *group) stop() { g.watch.Stop() }
 
 func (g *group) empty() bool {
 	g.mu.Lock()

@@ -104,6 +104,9 @@ func (q *Queue) setTail(f *File) {
 // appended meanwhile. With an offset at a file's end, or without files, the
 // next append needs Roll.
 func (q *Queue) TruncateTo(offset int64, zero bool) error {
+	if _, err := q.Commit(); err != nil {
+		return err
+	}
 	if err := q.alloc.drop(); err != nil {
 		return err
 	}

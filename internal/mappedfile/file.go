@@ -30,7 +30,7 @@ type File struct {
 
 	// pins counts the holders of the mapping: one for the queue while the
 	// file is hot, one for each Ref. At zero the mapping may be removed.
-	pins atomic.Int64
+	pins    atomic.Int64
 	mu      sync.Mutex // guards what follows; never held while waiting for a Ref
 	file    vfs.File
 	mapping vfs.Mapping

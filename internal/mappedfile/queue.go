@@ -93,7 +93,7 @@ func Open(fs vfs.FS, dir string, opts Options) (*Queue, error) {
 	}
 	q := &Queue{fs: fs, dir: dir, opts: opts}
 	if !opts.ReadOnly {
-		if err := fs.MkdirAll(dir, 0o755); err != nil {
+		if err := vfs.MakeDirs(fs, dir, 0o755); err != nil {
 			return nil, err
 		}
 	}
