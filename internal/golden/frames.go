@@ -2,8 +2,9 @@ package golden
 
 import (
 	"archive/tar"
-	"bytes"
 	"encoding/json"
+	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -41,8 +42,9 @@ type Frame struct {
 func FrameNames(tb testing.TB) []string {
 	tb.Helper()
 	var names []string
-	untar(tb, "frames.tar.gz", func(h *tar.Header, _ []byte) {
+	untar(tb, "frames.tar.gz", func(h *tar.Header, _ io.Reader) error {
 		names = append(names, strings.TrimSuffix(h.Name, ".jsonl"))
+		return nil
 	})
 	slices.Sort(names)
 	return names
@@ -62,15 +64,16 @@ func Frames(tb testing.TB, name string) []Frame {
 func AllFrames(tb testing.TB) map[string][]Frame {
 	tb.Helper()
 	all := make(map[string][]Frame)
-	untar(tb, "frames.tar.gz", func(h *tar.Header, content []byte) {
+	untar(tb, "frames.tar.gz", func(h *tar.Header, content io.Reader) error {
 		name := strings.TrimSuffix(h.Name, ".jsonl")
-		for line := range bytes.Lines(content) {
+		for dec := json.NewDecoder(content); dec.More(); {
 			var f Frame
-			if err := json.Unmarshal(line, &f); err != nil {
-				tb.Fatalf("%s: %v", h.Name, err)
+			if err := dec.Decode(&f); err != nil {
+				return fmt.Errorf("%s: %w", h.Name, err)
 			}
 			all[name] = append(all[name], f)
 		}
+		return nil
 	})
 	return all
 }
