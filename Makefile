@@ -1,0 +1,40 @@
+# What can be done here, each with one line of go. `make` lists it.
+
+BIN   ?= bin
+STORE ?= ./store
+FUZZTIME ?= 10s
+
+.PHONY: help build run test vet race fuzz-smoke bench clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+build: ## the commands, also under RocketMQ's names, in bin
+	go build -o $(BIN)/ ./cmd/...
+	ln -sf nameserver $(BIN)/mqnamesrv
+	ln -sf broker $(BIN)/mqbroker
+
+run: build ## a broker with its own name server on localhost:9876, its data in ./store
+	$(BIN)/broker -d $(STORE)
+
+test: ## all tests
+	go test ./...
+
+vet: ## what go vet finds
+	go vet ./...
+
+race: ## all tests under the race detector
+	go test -race ./...
+
+fuzz-smoke: ## each fuzz target for FUZZTIME
+	@set -e; for dir in $$(go list -f '{{.Dir}}' ./...); do \
+		for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go 2>/dev/null | cut -c6-); do \
+			echo "$$dir $$target"; go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) $$dir; \
+		done; \
+	done
+
+bench: ## all benchmarks
+	go test -run='^$$' -bench=. ./...
+
+clean: ## what build and run made, the store aside
+	rm -rf $(BIN)
