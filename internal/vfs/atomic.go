@@ -61,11 +61,14 @@ func WriteFileAtomic(fsys FS, name string, data []byte) error {
 
 // replace writes data to temp, durably, and renames it to name.
 func replace(fsys FS, temp, name string, data []byte) error {
-	if err := writeSynced(fsys, temp, data); err != nil {
-		_ = fsys.Remove(temp) // the write's error is the one to tell
-		return err
+	err := writeSynced(fsys, temp, data)
+	if err == nil {
+		err = fsys.Rename(temp, name)
 	}
-	return fsys.Rename(temp, name)
+	if err != nil {
+		_ = fsys.Remove(temp) // what failed first is what to tell
+	}
+	return err
 }
 
 func writeSynced(fsys FS, name string, data []byte) error {

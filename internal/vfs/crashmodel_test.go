@@ -8,6 +8,8 @@ import (
 	"path"
 	"strings"
 	"testing"
+
+	"github.com/rocketlog/rocketlog/internal/invariants"
 )
 
 // crashModel does random operations on a CrashFS and knows, in the plainest
@@ -349,7 +351,7 @@ func (m *crashModel) close() {
 // TestCrashModel: what was synced is there, and nothing is there that never was.
 func TestCrashModel(t *testing.T) {
 	runs := uint64(100)
-	if testing.Short() {
+	if testing.Short() || invariants.Enabled { // slow under race
 		runs = 20
 	}
 	for seed := range runs {

@@ -1,0 +1,123 @@
+package vfs
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"unsafe"
+)
+
+// The ways around a missing fallocate, which no file system here needs.
+func TestAllocationByWriting(t *testing.T) {
+	f := create(t, OS, filepath.Join(t.TempDir(), "f")).(*osFile)
+	_, err := f.WriteAt([]byte("abc"), 0)
+	noErr(t, err)
+	noErr(t, f.extendByWriting(200000))
+	wantFile(t, OS, f.name, "abc"+string(make([]byte, 199997)))
+	noErr(t, f.extendByWriting(10))
+	wantSize(t, f, 200000)
+	_, err = f.WriteAt(bytes.Repeat([]byte("x"), 200000), 0)
+	noErr(t, err)
+	noErr(t, f.zeroByWriting(1000, 150000))
+	noErr(t, f.zeroByWriting(199999, 5000))
+	noErr(t, f.zeroByWriting(300000, 10))
+	wantFile(t, OS, f.name, strings.Repeat("x", 1000)+string(make([]byte, 150000))+strings.Repeat("x", 48999)+"\x00")
+}
+
+// Touching pages loses no store of another goroutine and changes no byte.
+func TestTouchWhileOthersStore(t *testing.T) {
+	const pages = 16
+	m, err := Anonymous(pages * pageSize)
+	noErr(t, err)
+	defer m.Unmap()
+	b := m.Bytes()
+	counter := (*uint32)(unsafe.Pointer(&b[0]))
+	const adds = 20000
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range adds {
+			atomic.AddUint32(counter, 1)
+		}
+	})
+	for range adds / pages {
+		touch(b, true)
+		touch(b[:len(b)-pageSize+1], false)
+	}
+	wg.Wait()
+	if n := atomic.LoadUint32(counter); n != adds {
+		t.Fatalf("%d of %d additions are there", n, adds)
+	}
+	if bytes.Count(b[4:], []byte{0}) != len(b)-4 {
+		t.Fatal("touching changed a byte")
+	}
+}
+
+func TestAnonymous(t *testing.T) {
+	if _, err := Anonymous(0); err == nil {
+		t.Fatal("an empty mapping")
+	}
+	m, err := Anonymous(3 * pageSize)
+	noErr(t, err)
+	noErr(t, m.Lock(0, pageSize))
+	noErr(t, m.Preheat(0, 3*pageSize))
+	m.Bytes()[pageSize] = 1
+	noErr(t, m.Unlock(0, pageSize))
+	noErr(t, m.Unmap())
+	if m.Unmap() == nil {
+		t.Fatal("unmapped twice")
+	}
+}
+
+// Close waits for calls under way, and none of them ever meets another file
+// under the same descriptor.
+func TestCloseDuringCalls(t *testing.T) {
+	dir := t.TempDir()
+	for range 50 {
+		f := create(t, OS, filepath.Join(dir, "f"))
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for {
+					if _, err := f.WriteAt([]byte("mine"), 0); err != nil {
+						return
+					}
+				}
+			})
+		}
+		noErr(t, f.Close())
+		other := create(t, OS, filepath.Join(dir, "other"))
+		wg.Wait()
+		wantSize(t, other, 0)
+		noErr(t, other.Close())
+	}
+}
+
+func TestSyncsDoNotAllocate(t *testing.T) {
+	f := create(t, OS, filepath.Join(t.TempDir(), "f"))
+	noErr(t, f.Allocate(0, 8192))
+	m := mapFile(t, f, 0, 8192, true)
+	b := make([]byte, 100)
+	calls := map[string]func() error{
+		"pwrite":          func() error { _, err := f.WriteAt(b, 0); return err },
+		"pread":           func() error { _, err := f.ReadAt(b, 0); return err },
+		"fdatasync":       f.SyncData,
+		"msync":           func() error { return m.Sync(0, 100) },
+		"sync_file_range": func() error { return f.SyncRange(0, 100) },
+		"fstat":           func() error { _, err := f.Size(); return err },
+	}
+	for what, call := range calls {
+		if n := testing.AllocsPerRun(10, func() { noErr(t, call()) }); n != 0 {
+			t.Errorf("%s allocates %v times", what, n)
+		}
+	}
+}
+
+func TestIsNoSpace(t *testing.T) {
+	if !IsNoSpace(pathError("pwrite", "x", errQuota)) || IsNoSpace(os.ErrClosed) || IsNoSpace(nil) {
+		t.Fatal("IsNoSpace is wrong")
+	}
+}
