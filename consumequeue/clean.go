@@ -1,0 +1,185 @@
+package consumequeue
+
+import "github.com/rocketlog/rocketlog/message"
+
+// Truncate cuts all units whose record lies beyond end, and makes that durable:
+// the log will use the offsets again, and an old unit that came back in a crash
+// could not be told from a new one. A queue left without units starts anew.
+func (s *Set) Truncate(end message.PhyOffset) error {
+	s.syncing.Lock()
+	defer s.syncing.Unlock()
+	if s.opts.ReadOnly {
+		return ErrReadOnly
+	}
+	for _, q := range s.Queues() {
+		if q.end() <= int64(end) {
+			continue
+		}
+		s.cutting = true
+		if err := q.truncate(end); err != nil {
+			return q.wrap(err)
+		}
+	}
+	if !s.cutting {
+		return nil
+	}
+	if err := s.syncLocked(0); err != nil {
+		return err
+	}
+	s.cutting = false
+	return nil
+}
+
+func (q *ConsumeQueue) truncate(end message.PhyOffset) error {
+	q.io.Lock()
+	defer q.io.Unlock()
+	low, high := q.first(), q.max.Load()
+	at, err := q.searchUnits(low, high, func(u Unit) bool { return !u.IsPlaceholder() && u.end() > end })
+	if err != nil {
+		return err
+	}
+	var last Unit
+	if at > low {
+		if last, err = q.unitAt(at - 1); err != nil {
+			return err
+		}
+	}
+	if !last.valid() {
+		at, last = low, Unit{} // placeholders alone are no queue
+	}
+	q.cutAt(at, last)
+	return q.clearStale()
+}
+
+// cutAt moves the end of the queue back to at, behind the unit last. Called
+// with io held.
+func (q *ConsumeQueue) cutAt(at int64, last Unit) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if at < q.written {
+		q.staleEnd = max(q.staleEnd, q.written)
+		q.written = at
+		q.tail = q.tail[:0]
+		q.last = last
+	} else {
+		q.tail = q.tail[:(at-q.written)*unitSize]
+	}
+	q.lastEnd = int64(last.end())
+	q.synced = min(q.synced, q.written)
+	if q.min.Load() > at {
+		q.min.Store(at)
+		q.minPhy = -1
+	}
+	q.max.Store(at)
+	q.cuts++
+	q.listLocked()
+}
+
+// CorrectMinOffset moves the minimum offset of each queue to its first unit
+// whose record lies at or behind logMin, the start of the commit log; with none,
+// to the end of the queue. Queues that need no correction cost no I/O.
+func (s *Set) CorrectMinOffset(logMin message.PhyOffset) error {
+	if s.logMin.Load() >= int64(logMin) {
+		return nil
+	}
+	for _, q := range s.Queues() {
+		if err := q.correctMin(logMin); err != nil {
+			return q.wrap(err)
+		}
+	}
+	s.logMin.Store(int64(logMin))
+	return nil
+}
+
+func (q *ConsumeQueue) correctMin(logMin message.PhyOffset) error {
+	logMin = max(logMin, 0) // an empty log has none
+	q.mu.Lock()
+	low, high, phy, lastEnd, cuts := q.min.Load(), q.max.Load(), q.minPhy, q.lastEnd, q.cuts
+	q.mu.Unlock()
+	if low == high || phy >= int64(logMin) {
+		return nil
+	}
+	at := high // nothing is left if the last record is not
+	if lastEnd > int64(logMin) {
+		var err error
+		if at, err = q.searchMin(low, high, logMin); err != nil {
+			return err
+		}
+	}
+	var u Unit
+	if at < high {
+		var err error
+		if u, err = q.unitAt(at); err != nil {
+			return err
+		}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.cuts == cuts {
+		q.min.Store(at)
+		q.minPhy = -1
+		if u.valid() {
+			q.minPhy = int64(u.Offset)
+		}
+	}
+	return nil
+}
+
+// searchMin is a search by halves that tries the old minimum first: most often
+// it is still right.
+func (q *ConsumeQueue) searchMin(low, high int64, logMin message.PhyOffset) (int64, error) {
+	kept := func(u Unit) bool { return !u.IsPlaceholder() && u.Offset >= logMin }
+	u, err := q.unitAt(low)
+	if err != nil || kept(u) {
+		return low, err
+	}
+	return q.searchUnits(low+1, high, kept)
+}
+
+// DeleteExpired corrects the minimum offsets and removes the files that hold
+// nothing at or behind logMin. The last file of a queue stays, and so does one
+// without a durable unit behind it: the end of the queue must not get lost.
+func (s *Set) DeleteExpired(logMin message.PhyOffset) (files int, err error) {
+	if s.opts.ReadOnly {
+		return 0, ErrReadOnly
+	}
+	if err := s.CorrectMinOffset(logMin); err != nil {
+		return 0, err
+	}
+	for _, q := range s.Queues() {
+		n, err := q.deleteExpired()
+		files += n
+		if err != nil {
+			return files, q.wrap(err)
+		}
+	}
+	return files, nil
+}
+
+func (q *ConsumeQueue) deleteExpired() (n int, err error) {
+	for {
+		f := q.takeExpired()
+		if f == nil {
+			return n, nil
+		}
+		if err := q.removeFile(f); err != nil {
+			return n, err // found again by the next recovery
+		}
+		n++
+	}
+}
+
+// takeExpired takes the first file out of the queue if it has expired.
+func (q *ConsumeQueue) takeExpired() *file {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.files) < 2 || q.state != queueOpen {
+		return nil
+	}
+	f := q.files[0]
+	if end := q.fileEnd(f); q.min.Load() < end || q.synced <= end {
+		return nil
+	}
+	q.files = q.files[1:]
+	return f
+}
