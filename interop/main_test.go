@@ -110,6 +110,16 @@ func eachClient(t *testing.T, f func(t *testing.T, client string)) {
 	}
 }
 
+// heavySlots are as many as heavy tests may run at a time.
+var heavySlots = make(chan struct{}, 2)
+
+// heavy waits for its turn: a test that keeps a core busy for long, with
+// servers of its own, would else make the others time out.
+func heavy(t *testing.T) {
+	heavySlots <- struct{}{}
+	t.Cleanup(func() { <-heavySlots })
+}
+
 // sharedCluster is the cluster of all tests that do not restart it.
 func sharedCluster(t *testing.T) *harness.Cluster {
 	t.Helper()

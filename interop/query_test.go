@@ -46,10 +46,15 @@ func TestQuery(t *testing.T) {
 	})
 }
 
+// found checks that the query s found the one message wanted.
 func found(t *testing.T, want harness.Event, s *harness.Stream) {
 	t.Helper()
 	await(t, s, "done", soon)
-	e := s.Events("found")
+	foundOne(t, want, s.Events("found"))
+}
+
+func foundOne(t *testing.T, want harness.Event, e []harness.Event) {
+	t.Helper()
 	if len(e) != 1 {
 		t.Fatalf("message %s found %d times, want once: %v", want.Name, len(e), e)
 	}
