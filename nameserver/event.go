@@ -11,9 +11,9 @@ import (
 // EventListener is told what happens. Its functions must not block.
 type EventListener struct {
 	// BrokerRegistered is called when a broker registers that was not known.
-	BrokerRegistered func(Departed)
+	BrokerRegistered func(Member)
 	// BrokerLeft is called when a broker is known no longer, with the reason: unregistered, disconnected, expired.
-	BrokerLeft func(b Departed, reason string)
+	BrokerLeft func(b Member, reason string)
 	// RegistrationRefused is called when a broker is not let in.
 	RegistrationRefused func(addr, brokerName string, reason error)
 	// NoticeFailed is called when a broker could not be told that its group's smallest id is another.
@@ -29,10 +29,10 @@ type EventListener struct {
 // ensure puts functions that do nothing in place of nil.
 func (l *EventListener) ensure() {
 	if l.BrokerRegistered == nil {
-		l.BrokerRegistered = func(Departed) {}
+		l.BrokerRegistered = func(Member) {}
 	}
 	if l.BrokerLeft == nil {
-		l.BrokerLeft = func(Departed, string) {}
+		l.BrokerLeft = func(Member, string) {}
 	}
 	if l.RegistrationRefused == nil {
 		l.RegistrationRefused = func(string, string, error) {}
@@ -53,12 +53,12 @@ func (l *EventListener) ensure() {
 
 // LogEvents gives a listener that writes the events to a daemon's log.
 func LogEvents(log *slog.Logger) EventListener {
-	broker := func(b Departed) slog.Attr {
+	broker := func(b Member) slog.Attr {
 		return slog.Group("broker", "cluster", b.Cluster, "name", b.BrokerName, "id", b.BrokerID, "addr", b.Addr)
 	}
 	return EventListener{
-		BrokerRegistered: func(b Departed) { log.Info("broker registered", broker(b)) },
-		BrokerLeft:       func(b Departed, reason string) { log.Info("broker left", broker(b), "reason", reason) },
+		BrokerRegistered: func(b Member) { log.Info("broker registered", broker(b)) },
+		BrokerLeft:       func(b Member, reason string) { log.Info("broker left", broker(b), "reason", reason) },
 		RegistrationRefused: func(addr, name string, reason error) {
 			log.Warn("registration refused", "addr", addr, "broker", name, "reason", reason)
 		},

@@ -42,7 +42,7 @@ func (s *Server) registerBroker(conn *remoting.Conn, req *remoting.Command) *rem
 	}
 	s.watch(conn) // after the registration, so that a connection that is closed by now takes it back
 	if registered.New {
-		o.Listener.BrokerRegistered(Departed{header.ClusterName, header.BrokerAddr, header.BrokerName, header.BrokerID, connID(conn)})
+		o.Listener.BrokerRegistered(Member{header.ClusterName, header.BrokerAddr, header.BrokerName, header.BrokerID, connID(conn)})
 	}
 	if registered.Notify != nil {
 		s.notify(*registered.Notify)

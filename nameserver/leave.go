@@ -27,8 +27,8 @@ func (t *RouteTable) DataVersion(cluster, addr string) (protocol.DataVersion, bo
 	return broker.version, true
 }
 
-// Departed is a broker that left the table.
-type Departed struct {
+// Member is a broker as the table knows it.
+type Member struct {
 	Cluster    string
 	Addr       string
 	BrokerName string
@@ -38,7 +38,7 @@ type Departed struct {
 
 // Departures are the brokers that one event took away and the notices that this calls for.
 type Departures struct {
-	Brokers []Departed
+	Brokers []Member
 	Notify  []MinBrokerChange // one a group that allows acting masters and lost its smallest id
 }
 
@@ -80,7 +80,7 @@ func (t *RouteTable) depart(keys []liveKey) Departures {
 	changes := make(map[string]*MinBrokerChange) // the last one of a group stands
 	for _, key := range keys {
 		broker := t.live[key]
-		all.Brokers = append(all.Brokers, Departed{key.cluster, key.addr, broker.brokerName, broker.brokerID, broker.conn})
+		all.Brokers = append(all.Brokers, Member{key.cluster, key.addr, broker.brokerName, broker.brokerID, broker.conn})
 		if change := t.remove(key); change != nil {
 			changes[broker.brokerName] = change
 		}

@@ -248,11 +248,11 @@ func TestServerDataVersionAndHeartbeat(t *testing.T) {
 
 func TestServerForgetsBrokers(t *testing.T) {
 	left := make(chan string, 10)
-	registered := make(chan Departed, 10)
+	registered := make(chan Member, 10)
 	o := testOptions(t)
 	o.ScanNotActiveBrokerInterval = 10
-	o.Listener.BrokerRegistered = func(b Departed) { registered <- b }
-	o.Listener.BrokerLeft = func(b Departed, reason string) { left <- b.Addr + " " + reason }
+	o.Listener.BrokerRegistered = func(b Member) { registered <- b }
+	o.Listener.BrokerLeft = func(b Member, reason string) { left <- b.Addr + " " + reason }
 	s := start(t, o)
 	broker, other := call(t, s), call(t, s)
 

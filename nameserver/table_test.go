@@ -281,7 +281,7 @@ func TestDepartures(t *testing.T) {
 		t.Errorf("expired at the limit: %+v", got)
 	}
 	got := table.Expire(t0.Add(10*time.Second + 1))
-	if want := []Departed{{"c", "1:3", "b", 0, 1}}; !reflect.DeepEqual(got.Brokers, want) {
+	if want := []Member{{"c", "1:3", "b", 0, 1}}; !reflect.DeepEqual(got.Brokers, want) {
 		t.Errorf("expired %+v, want %+v", got.Brokers, want)
 	}
 	if table.Route("V") != nil || table.Route("T") == nil {
