@@ -171,10 +171,13 @@ type StoreState struct {
 	ConfirmOffset, ReputFromOffset           int64
 	DispatchBehindBytes, LastFileFromOffset  int64
 	// Queues by topic and queue id.
-	Queues map[string]map[string]struct {
-		MinOffset, MaxOffset, MaxPhysicOffset, NextQueueOffset int64
-	}
+	Queues     map[string]map[string]QueueState
 	IndexFiles []string
+}
+
+// QueueState is the state of one queue of Java's message store.
+type QueueState struct {
+	MinOffset, MaxOffset, MaxPhysicOffset, NextQueueOffset int64
 }
 
 // FileSum is the size of a file and the first 16 hex digits of its SHA-256.

@@ -1,0 +1,219 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+
+	"github.com/rocketlog/rocketlog/commitlog"
+	"github.com/rocketlog/rocketlog/consumequeue"
+	"github.com/rocketlog/rocketlog/index"
+	"github.com/rocketlog/rocketlog/message"
+)
+
+// Problem is one thing that Check found wrong.
+type Problem struct {
+	File   string // path, or the queue as topic/id
+	Offset int64  // in the log, or in the queue
+	Text   string
+}
+
+// String returns the problem in one line.
+func (p Problem) String() string { return fmt.Sprintf("%s: at %d: %s", p.File, p.Offset, p.Text) }
+
+// problemsKept bounds the problems that a Report lists; all are counted.
+const problemsKept = 1000
+
+// Report is what Check found in the files of a store.
+type Report struct {
+	Clean          bool // the last run ended with a clean stop
+	LogMin, LogEnd message.PhyOffset
+	Records        int // of the log
+	Queues         int
+	Units          int64 // of all queues
+	IndexEntries   int64
+	Problems       []Problem
+	Found          int // how many problems there are, listed or not
+}
+
+func (r *Report) add(file string, offset int64, format string, args ...any) {
+	r.Found++
+	if len(r.Problems) < problemsKept {
+		r.Problems = append(r.Problems, Problem{file, offset, fmt.Sprintf(format, args...)})
+	}
+}
+
+// Check reads a stopped store and proves its files against each other: every
+// record of the log by its checksum, the queue entry of each record, the ends
+// of the queues, and the structure of the index. It changes nothing. progress,
+// if not nil, is told the offset reached and the end of the log's files. The
+// error says why the store could not be checked; what is wrong with it is in
+// the Report.
+func Check(dir string, opts *Options, progress func(at, end message.PhyOffset)) (*Report, error) {
+	s, err := newStore(dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	s.lock, err = s.fs.Lock(filepath.Join(dir, "lock"))
+	if err != nil {
+		return nil, fmt.Errorf("the store in %s is in use: %w", dir, err)
+	}
+	c := checker{store: s, report: &Report{}, progress: progress, next: map[consumequeue.Key]message.QueueOffset{}}
+	err = c.run()
+	return c.report, errors.Join(err, s.closeFiles())
+}
+
+// checker is the state of one Check.
+type checker struct {
+	store    *Store
+	report   *Report
+	progress func(at, end message.PhyOffset)
+	next     map[consumequeue.Key]message.QueueOffset // end of each queue as the log says
+}
+
+func (c *checker) run() error {
+	s, r := c.store, c.report
+	var err error
+	if r.Clean, err = s.wasStopped(); err != nil {
+		return err
+	}
+	o := s.logOptions()
+	o.ReadOnly = true
+	if s.log, err = commitlog.Open(s.fs, s.opts.CommitLogDir, o); err != nil {
+		return err
+	}
+	if err := c.openQueues(); err != nil {
+		return err
+	}
+	if err := c.checkLog(); err != nil {
+		return err
+	}
+	c.checkQueueEnds()
+	return c.checkIndex()
+}
+
+func (c *checker) openQueues() error {
+	s := c.store
+	set, err := consumequeue.Open(s.fs, filepath.Join(s.dir, "consumequeue"), &consumequeue.Options{
+		FileSize: int(s.opts.ConsumeQueueFileSize), OpenFiles: s.opts.MaxOpenQueueFiles, ReadOnly: true,
+	})
+	if err != nil {
+		return err
+	}
+	s.queues = set
+	end := s.log.MaxOffset()
+	return set.Recover(end, s.log.MinOffset(), end, true)
+}
+
+// checkLog reads all records and the queue entry of each.
+func (c *checker) checkLog() error {
+	s, r := c.store, c.report
+	r.LogMin = s.log.MinOffset()
+	d := dispatcher{store: s}
+	rec, err := s.log.Scan(r.LogMin, s.log.MaxOffset(), commitlog.Java, func(off message.PhyOffset, m message.Record) error {
+		if c.progress != nil && r.Records%10_000 == 0 {
+			c.progress(off, s.log.MaxOffset())
+		}
+		r.Records++
+		c.checkRecord(&d, off, m)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	r.LogEnd = rec.End
+	var corrupt *commitlog.CorruptError
+	if r.Clean && errors.As(rec.Stopped, &corrupt) && !c.zeros(corrupt.Offset) {
+		r.add(corrupt.Path, int64(corrupt.Offset), "the log ends at bytes that are no record: %v", corrupt.Err)
+	}
+	return nil
+}
+
+// zeros tells whether nothing was ever written at a place of the log.
+func (c *checker) zeros(off message.PhyOffset) bool {
+	ref, ok, err := c.store.log.Read(off)
+	if err != nil || !ok {
+		return false
+	}
+	defer ref.Release()
+	for _, b := range ref.Bytes()[:min(len(ref.Bytes()), message.BlankSizeMin)] {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *checker) checkRecord(d *dispatcher, off message.PhyOffset, m message.Record) {
+	s, r := c.store, c.report
+	if m.PhyOffset() != off {
+		r.add("commitlog", int64(off), "the record names offset %d as its place", m.PhyOffset())
+	}
+	if !inQueue(m) {
+		return
+	}
+	d.topic = string(m.Topic())
+	key := consumequeue.Key{Topic: d.topic, QueueID: m.QueueID()}
+	at := m.QueueOffset()
+	if want, seen := c.next[key]; seen && at != want {
+		r.add("commitlog", int64(off), "the record is message %d of %v, expected %d", at, key, want)
+	}
+	c.next[key] = at + 1
+	q := s.queues.Queue(key.Topic, key.QueueID)
+	if q == nil || at < q.MinOffset() {
+		return // reported with the queue's ends, or expired
+	}
+	u, ok := s.unitAt(key.Topic, key.QueueID, at)
+	if !ok {
+		return // beyond the end, which is reported once
+	}
+	want := consumequeue.Unit{Offset: off, Size: int32(len(m)), TagsCode: d.tagsCode(m, m.Properties().Dispatch())}
+	if u.Offset != want.Offset || u.Size != want.Size {
+		r.add(key.String(), int64(at), "the entry points to %d bytes at %d, the message has %d at %d", u.Size, u.Offset, want.Size, want.Offset)
+	} else if u.TagsCode != want.TagsCode && !isExtAddress(u.TagsCode) {
+		r.add(key.String(), int64(at), "the entry's tags code is %d, the message's %d", u.TagsCode, want.TagsCode)
+	}
+}
+
+// isExtAddress tells whether a tags code is the place of a unit of Java's
+// ConsumeQueueExt, which no hash of 32 bits is.
+func isExtAddress(tagsCode int64) bool { return tagsCode < math.MinInt32 }
+
+func (c *checker) checkQueueEnds() {
+	s, r := c.store, c.report
+	for _, q := range s.queues.Queues() {
+		key := q.Key()
+		r.Queues++
+		r.Units += int64(q.MaxOffset() - q.MinOffset())
+		want, seen := c.next[key]
+		if have := q.MaxOffset(); seen && have > want {
+			r.add(key.String(), int64(want), "the queue goes on to %d, the log ends it here", have)
+		} else if seen && have < want && r.Clean {
+			r.add(key.String(), int64(have), "the queue ends here, the log has messages up to %d", want)
+		}
+		delete(c.next, key)
+	}
+	if !r.Clean {
+		return // what was not dispatched yet is no damage
+	}
+	for key, want := range c.next {
+		r.add(key.String(), 0, "there is no queue, the log has messages up to %d (a deleted topic?)", want)
+	}
+}
+
+func (c *checker) checkIndex() error {
+	s, r := c.store, c.report
+	if s.opts.IndexDisabled {
+		return nil
+	}
+	x, err := index.Open(s.fs, filepath.Join(s.dir, "index"), s.indexOptions())
+	if err != nil {
+		return err
+	}
+	s.index = x
+	if err := x.Check(); err != nil {
+		r.add("index", 0, "%v", err)
+	}
+	return nil
+}

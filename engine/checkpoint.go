@@ -1,0 +1,175 @@
+package engine
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/rocketlog/rocketlog/internal/vfs"
+)
+
+const (
+	checkpointName = "checkpoint"
+	waymarkName    = "waymark"
+	abortName      = "abort"
+)
+
+// runCheckpoint writes buffered queue entries to the page cache at intervals,
+// brings dirty queues to disk, and takes a checkpoint when it is time or much
+// was dispatched.
+func (s *Store) runCheckpoint() {
+	defer s.running.Done()
+	tick := time.NewTicker(s.opts.FlushQueueInterval)
+	defer tick.Stop()
+	s.checkpoints.at = time.Now()
+	for {
+		select {
+		case <-s.closing:
+			return
+		case <-s.checkpoints.ready:
+		case <-tick.C:
+		}
+		reput := s.ReputOffset()
+		if reput == s.checkpoints.last || s.log.Failure() != nil {
+			continue // nothing new, or nothing that could be claimed
+		}
+		var err error
+		if int64(reput-s.checkpoints.last) >= s.opts.CheckpointBytes ||
+			time.Since(s.checkpoints.at) >= s.opts.FlushQueueThoroughInterval {
+			err = s.checkpoint(false)
+		} else {
+			err = s.queues.Sync(s.opts.FlushQueueLeastPages)
+		}
+		if err != nil {
+			s.opts.Listener.Background("checkpoint", err)
+		}
+	}
+}
+
+// checkpoint brings log, queues and index to disk and writes down how far they
+// are. What is claimed is taken before the syncs, so that they cover it.
+func (s *Store) checkpoint(clean bool) error {
+	s.checkpoints.Lock()
+	defer s.checkpoints.Unlock()
+	reput, reputTime := s.ReputOffset(), s.reputTime.Load()
+	if err := s.log.Flush(); err != nil {
+		return err
+	}
+	if err := s.queues.Sync(0); err != nil {
+		return err
+	}
+	w := waymark{queues: reput, clean: clean}
+	if s.index != nil {
+		state, err := s.index.Sync()
+		if err != nil {
+			return err
+		}
+		w.index = state
+	}
+	seal, err := s.log.Seal()
+	if err != nil {
+		return err
+	}
+	w.seal = seal
+	if clean {
+		w.queueCount, w.queueSum = s.queueTotals()
+	}
+	if err := s.writeCheckpoint(Checkpoint{
+		PhysicMsgTimestamp: reputTime, LogicsMsgTimestamp: reputTime, IndexMsgTimestamp: w.index.SealedTime,
+		LogicsPhysicalOffset: reput,
+	}); err != nil {
+		return err
+	}
+	if err := vfs.WriteFileAtomic(s.fs, filepath.Join(s.dir, waymarkName), w.encode()); err != nil {
+		return err
+	}
+	s.checkpoints.last, s.checkpoints.at = reput, time.Now()
+	s.metrics.checkpoints.Add(1)
+	return nil
+}
+
+// queueTotals counts the queues and sums up their ends: what a clean stop
+// leaves, so that a queue deleted since is noticed.
+func (s *Store) queueTotals() (count, sum int64) {
+	for _, q := range s.queues.Queues() {
+		count++
+		sum += int64(q.MaxOffset())
+	}
+	return count, sum
+}
+
+// writeCheckpoint writes Java's file in place, as Java does: its fields lie in
+// one sector.
+func (s *Store) writeCheckpoint(c Checkpoint) error {
+	f, err := s.fs.OpenFile(filepath.Join(s.dir, checkpointName), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(c.encode(), 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// readCheckpoint returns Java's checkpoint, zeros if there is none.
+func (s *Store) readCheckpoint() (Checkpoint, error) {
+	b, err := vfs.ReadFile(s.fs, filepath.Join(s.dir, checkpointName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Checkpoint{}, nil
+	}
+	return decodeCheckpoint(b), err
+}
+
+// readWaymark returns our own checkpoint. It is an aid: one that is missing or
+// damaged costs time at open and nothing else.
+func (s *Store) readWaymark() (waymark, bool) {
+	path := filepath.Join(s.dir, waymarkName)
+	for _, name := range []string{path, path + ".bak"} {
+		b, err := vfs.ReadFile(s.fs, name)
+		if err != nil {
+			continue
+		}
+		if w, err := decodeWaymark(b); err == nil {
+			return w, true
+		}
+	}
+	return waymark{}, false
+}
+
+// markRunning makes the abort file, whose presence at open tells of an unclean
+// end.
+func (s *Store) markRunning() error {
+	f, err := s.fs.OpenFile(filepath.Join(s.dir, abortName), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = s.fs.SyncDir(s.dir)
+	}
+	return errors.Join(err, f.Close())
+}
+
+// markStopped removes it again.
+func (s *Store) markStopped() error {
+	if err := s.fs.Remove(filepath.Join(s.dir, abortName)); err != nil {
+		return err
+	}
+	return s.fs.SyncDir(s.dir)
+}
+
+// wasStopped tells whether the last run ended with Close.
+func (s *Store) wasStopped() (bool, error) {
+	_, err := s.fs.Stat(filepath.Join(s.dir, abortName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	return false, err
+}

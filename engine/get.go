@@ -1,0 +1,281 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/rocketlog/rocketlog/consumequeue"
+	"github.com/rocketlog/rocketlog/internal/mappedfile"
+	"github.com/rocketlog/rocketlog/message"
+)
+
+// GetStatus is the outcome of a get (Java: GetMessageStatus).
+type GetStatus int32
+
+// The get statuses.
+const (
+	Found GetStatus = iota
+	NoMatchedMessage
+	MessageWasRemoving
+	OffsetFoundNull
+	OffsetOverflowBadly
+	OffsetOverflowOne
+	OffsetTooSmall
+	NoMatchedLogicQueue
+	NoMessageInQueue
+)
+
+var getStatusNames = [...]string{
+	"FOUND", "NO_MATCHED_MESSAGE", "MESSAGE_WAS_REMOVING", "OFFSET_FOUND_NULL", "OFFSET_OVERFLOW_BADLY",
+	"OFFSET_OVERFLOW_ONE", "OFFSET_TOO_SMALL", "NO_MATCHED_LOGIC_QUEUE", "NO_MESSAGE_IN_QUEUE",
+}
+
+// String returns Java's name.
+func (s GetStatus) String() string {
+	if s < 0 || int(s) >= len(getStatusNames) {
+		return fmt.Sprintf("GET_STATUS_%d", int32(s))
+	}
+	return getStatusNames[s]
+}
+
+// Filter chooses messages. It is asked with the queue's entry first, then,
+// for those that pass, with the record.
+type Filter interface {
+	MatchTags(tagsCode int64) bool
+	MatchRecord(r message.Record) bool
+}
+
+// GetRequest asks for messages of a queue from an offset.
+type GetRequest struct {
+	Topic    string
+	QueueID  int32
+	Offset   message.QueueOffset
+	MaxMsgs  int    // at most so many
+	MaxBytes int    // at most so many bytes, but always one message; 0 is no bound of the caller's
+	Filter   Filter // nil takes all
+}
+
+// GetResult is what a Get found. It may be used again for the next Get once
+// released.
+type GetResult struct {
+	Status               GetStatus
+	NextOffset           message.QueueOffset // where to go on
+	MinOffset, MaxOffset message.QueueOffset // of the queue
+	Count, Bytes         int
+	// Segments are the records found, in order and as stored; those that lie
+	// side by side in the log are one segment. They are borrowed until Release.
+	Segments [][]byte
+	// SuggestSlave says that the reader is so far behind the end of the log
+	// that it reads from disk, and a slave could serve it.
+	SuggestSlave bool
+
+	held  []held
+	units [unitsPerRead]consumequeue.Unit
+	last  message.PhyOffset // end of the last segment
+}
+
+// unitsPerRead is how many queue entries are read at once; a pull of
+// RocketMQ's clients asks for 32 messages.
+const unitsPerRead = 64
+
+// queueUnitSize is the size of a queue entry on disk, which bounds are given in.
+const queueUnitSize = 20
+
+// maxGetBytes bounds what a caller may ask for in one get, as in Java.
+const maxGetBytes = 128 << 20
+
+// Release gives the borrowed memory back.
+func (r *GetResult) Release() {
+	for i := range r.held {
+		r.held[i].ref.Release()
+	}
+	r.held = r.held[:0]
+	clear(r.Segments)
+	r.Segments = r.Segments[:0]
+}
+
+func (r *GetResult) reset() {
+	r.Release()
+	r.Status, r.NextOffset, r.MinOffset, r.MaxOffset = NoMatchedMessage, 0, 0, 0
+	r.Count, r.Bytes, r.SuggestSlave, r.last = 0, 0, false, -1
+}
+
+// Get reads messages of a queue by Java's rules (DefaultMessageStore.getMessage):
+// what it found, or why nothing, and where to go on.
+func (s *Store) Get(req *GetRequest, res *GetResult) {
+	res.reset()
+	s.metrics.gets.Add(1)
+	q := s.queues.Queue(req.Topic, req.QueueID)
+	if q == nil {
+		res.Status = NoMatchedLogicQueue
+		return
+	}
+	res.MinOffset, res.MaxOffset = q.MinOffset(), q.MaxOffset()
+	res.NextOffset = req.Offset
+	switch {
+	case res.MaxOffset == 0:
+		res.Status, res.NextOffset = NoMessageInQueue, 0
+	case req.Offset < res.MinOffset:
+		res.Status, res.NextOffset = OffsetTooSmall, res.MinOffset
+	case req.Offset == res.MaxOffset:
+		res.Status = OffsetOverflowOne
+	case req.Offset > res.MaxOffset:
+		res.Status, res.NextOffset = OffsetOverflowBadly, res.MaxOffset
+	default:
+		g := getter{store: s, req: req, res: res}
+		g.scan(q)
+		s.metrics.getMessages.Add(int64(res.Count))
+		s.metrics.getBytes.Add(int64(res.Bytes))
+	}
+}
+
+// getter is the state of one Get.
+type getter struct {
+	store *Store
+	req   *GetRequest
+	res   *GetResult
+	// skipBelow is the start of the next log file once an entry pointed into a
+	// deleted one: entries before it are not tried one by one.
+	skipBelow message.PhyOffset
+	lastPhy   message.PhyOffset // of the last entry looked at
+	looked    int               // entries looked at
+}
+
+// scan collects messages from the asked offset until the batch is full.
+func (g *getter) scan(q *consumequeue.ConsumeQueue) {
+	res := g.res
+	lookAt := max(g.store.opts.MaxFilterMessageSize/queueUnitSize, g.req.MaxMsgs)
+	for res.NextOffset < res.MaxOffset && g.looked < lookAt {
+		want := min(unitsPerRead, lookAt-g.looked)
+		if g.req.Filter == nil {
+			want = min(want, max(1, g.req.MaxMsgs-res.Count))
+		}
+		n, err := q.Read(res.NextOffset, res.units[:want])
+		if n == 0 {
+			if res.Count == 0 {
+				res.Status = OffsetFoundNull
+				if err == nil { // Java's rollNextFile
+					perFile := message.QueueOffset(g.store.opts.ConsumeQueueFileSize / queueUnitSize)
+					res.NextOffset += perFile - res.NextOffset%perFile
+				}
+			}
+			break
+		}
+		if g.take(res.units[:n]) {
+			break
+		}
+	}
+	res.SuggestSlave = g.store.log.MaxOffset()-g.lastPhy > g.store.memoryWindow
+}
+
+// take adds the messages of some entries and tells when the batch is full.
+func (g *getter) take(units []consumequeue.Unit) (full bool) {
+	res := g.res
+	for _, u := range units {
+		if g.full(u) {
+			return true
+		}
+		g.looked++
+		g.lastPhy = u.Offset
+		res.NextOffset++
+		if u.Offset < g.skipBelow {
+			continue
+		}
+		if status := g.add(u); res.Count == 0 {
+			res.Status = status
+		} else {
+			res.Status = Found
+		}
+	}
+	return false
+}
+
+// add collects the message of one entry, or tells why not.
+func (g *getter) add(u consumequeue.Unit) GetStatus {
+	if g.req.Filter != nil && !g.req.Filter.MatchTags(u.TagsCode) {
+		return NoMatchedMessage
+	}
+	record, ok := g.record(u)
+	if !ok {
+		g.skipBelow = g.store.log.NextFile(u.Offset)
+		return MessageWasRemoving
+	}
+	if f := g.req.Filter; f != nil {
+		r, err := message.ParseRecord(record)
+		if err != nil || !f.MatchRecord(r) {
+			return NoMatchedMessage
+		}
+	}
+	res := g.res
+	if n := len(res.Segments); n > 0 && res.last == u.Offset {
+		segment := res.Segments[n-1]
+		res.Segments[n-1] = segment[:len(segment)+len(record)]
+	} else {
+		res.Segments = append(res.Segments, record)
+	}
+	res.last = u.Offset + message.PhyOffset(u.Size)
+	res.Count++
+	res.Bytes += len(record)
+	g.skipBelow = 0
+	return Found
+}
+
+// held is a stretch of one log file that a result borrows.
+type held struct {
+	ref   mappedfile.Ref
+	start message.PhyOffset // of the ref's first byte
+}
+
+// bytes returns size bytes at off with the rest of the stretch as capacity, so
+// that a segment can grow over its neighbours, or nil if they are not in it.
+func (h *held) bytes(off message.PhyOffset, size int32) []byte {
+	b := h.ref.Bytes()
+	at := int64(off - h.start)
+	if at < 0 || size <= 0 || at+int64(size) > int64(len(b)) {
+		return nil
+	}
+	return b[at : at+int64(size)]
+}
+
+// record returns the bytes that an entry points to.
+func (g *getter) record(u consumequeue.Unit) ([]byte, bool) {
+	res := g.res
+	if n := len(res.held); n > 0 {
+		if b := res.held[n-1].bytes(u.Offset, u.Size); b != nil {
+			return b, true
+		}
+	}
+	ref, ok, err := g.store.log.Read(u.Offset)
+	if err != nil || !ok {
+		return nil, false
+	}
+	h := held{ref: ref, start: u.Offset}
+	b := h.bytes(u.Offset, u.Size)
+	if b == nil {
+		ref.Release()
+		return nil, false
+	}
+	res.held = append(res.held, h)
+	return b, true
+}
+
+// full tells whether u would exceed the limits of one get. The first message
+// is returned whatever its size.
+func (g *getter) full(u consumequeue.Unit) bool {
+	res, o := g.res, &g.store.opts
+	if res.Count == 0 {
+		return false
+	}
+	if res.Count >= g.req.MaxMsgs {
+		return true
+	}
+	bytes, count := o.MaxTransferBytesInMemory, o.MaxTransferCountInMemory
+	if g.store.log.MaxOffset()-u.Offset > g.store.memoryWindow {
+		bytes, count = o.MaxTransferBytesInDisk, o.MaxTransferCountInDisk
+	}
+	total := res.Bytes + int(u.Size)
+	asked := maxGetBytes
+	if g.req.MaxBytes > 0 {
+		asked = min(max(g.req.MaxBytes, 100), maxGetBytes)
+	}
+	return res.Count >= count || total > bytes || total > asked
+}

@@ -1,0 +1,53 @@
+package engine
+
+import (
+	"sync/atomic"
+
+	"github.com/rocketlog/rocketlog/message"
+)
+
+// counters count since the store was opened.
+type counters struct {
+	putMessages, putRefused        atomic.Int64
+	gets, getMessages, getBytes    atomic.Int64
+	checkpoints                    atomic.Int64
+	queuesRebuilt, logFilesDeleted atomic.Int64
+	cleanedTo                      atomic.Int64 // log minimum that queues and index follow
+}
+
+// Metrics is a snapshot of a store's counters and positions. Counters count
+// since the store was opened.
+type Metrics struct {
+	PutMessages, PutRefused                     int64
+	Gets, GetMessages, GetBytes                 int64
+	Checkpoints, QueuesRebuilt, LogFilesDeleted int64
+	MinPhyOffset, MaxPhyOffset                  message.PhyOffset
+	FlushedOffset, ConfirmOffset, ReputOffset   message.PhyOffset
+	DispatchBehindBytes                         int64
+	Queues                                      int
+	LogFiles, LogFilesMapped                    int
+	DiskUsedPercent                             int
+	// Refusing is why puts are refused, empty if they are not.
+	Refusing string
+}
+
+// Metrics returns a snapshot.
+func (s *Store) Metrics() Metrics {
+	c := &s.metrics
+	m := Metrics{
+		PutMessages: c.putMessages.Load(), PutRefused: c.putRefused.Load(),
+		Gets: c.gets.Load(), GetMessages: c.getMessages.Load(), GetBytes: c.getBytes.Load(),
+		Checkpoints: c.checkpoints.Load(), QueuesRebuilt: c.queuesRebuilt.Load(), LogFilesDeleted: c.logFilesDeleted.Load(),
+		MinPhyOffset: s.log.MinOffset(), MaxPhyOffset: s.log.MaxOffset(),
+		FlushedOffset: s.log.FlushedOffset(), ConfirmOffset: s.log.ConfirmOffset(), ReputOffset: s.ReputOffset(),
+		Queues: len(s.queues.Queues()), LogFiles: len(s.log.Files()), LogFilesMapped: s.log.Mapped(),
+	}
+	m.DispatchBehindBytes = int64(m.ConfirmOffset - m.ReputOffset)
+	if percent, err := s.diskPercent(); err == nil {
+		m.DiskUsedPercent = percent
+	}
+	if err := s.Writable(); err != nil {
+		m.Refusing = err.Error()
+	}
+	return m
+}

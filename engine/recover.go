@@ -1,0 +1,263 @@
+package engine
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rocketlog/rocketlog/commitlog"
+	"github.com/rocketlog/rocketlog/consumequeue"
+	"github.com/rocketlog/rocketlog/index"
+	"github.com/rocketlog/rocketlog/message"
+)
+
+// plan is what an open believes of the files it finds.
+type plan struct {
+	clean bool
+	// from is the place of a record from which the log is read: what lies
+	// before it is on disk for certain.
+	from  message.PhyOffset
+	trust commitlog.Trust
+	// queues and index are known to be on disk up to here.
+	queues message.PhyOffset
+	index  index.State
+	// ours says that a waymark fits the log, so all after it is our own.
+	ours    *waymark
+	indexAt int64 // Java's indexMsgTimestamp
+}
+
+// recover finds the end of the log, cuts queues and index to what is certain,
+// and dispatches again what is missing from them.
+func (s *Store) recover() error {
+	began := time.Now()
+	p, err := s.plan()
+	if err != nil {
+		return err
+	}
+	info := RecoveryInfo{Clean: p.clean, From: p.from}
+	rec, err := s.log.Scan(p.from, s.log.MaxOffset(), p.trust, func(message.PhyOffset, message.Record) error { return nil })
+	if err != nil {
+		return err
+	}
+	info.End, info.Records, info.Stopped = rec.End, rec.Records, rec.Stopped
+	// A clean stop of our own left zeros behind the end already.
+	zero := !p.clean || p.ours == nil || rec.End != p.ours.seal.End
+	if err := s.log.Truncate(rec.End, zero); err != nil {
+		return err
+	}
+	dispatchFrom, err := s.recoverQueues(p, rec.End)
+	if err != nil {
+		return err
+	}
+	indexFrom, err := s.recoverIndex(p, rec.End)
+	if err != nil {
+		return err
+	}
+	from := max(min(dispatchFrom, indexFrom), s.log.MinOffset())
+	if err := s.redispatch(from, indexFrom, rec.End); err != nil {
+		return err
+	}
+	info.Dispatched = s.dispatch.count
+	if info.Rebuilt, err = s.mendQueues(p); err != nil {
+		return err
+	}
+	if err := s.queues.CorrectMinOffset(s.log.MinOffset()); err != nil {
+		return err
+	}
+	s.checkpoints.last = from
+	info.Took = time.Since(began)
+	s.opts.Listener.Recovered(info)
+	return nil
+}
+
+// plan decides where to begin. With a waymark that fits the log it is the
+// sealed end. Else it is Java's rule (CommitLog.isMappedFileMatchedRecover): the
+// last file whose first record the checkpoint says is safe.
+func (s *Store) plan() (plan, error) {
+	clean, err := s.wasStopped()
+	if err != nil {
+		return plan{}, err
+	}
+	cp, err := s.readCheckpoint()
+	if err != nil {
+		return plan{}, err
+	}
+	p := plan{clean: clean, trust: commitlog.Java, indexAt: cp.IndexMsgTimestamp, from: s.log.MinOffset()}
+	if w, ok := s.readWaymark(); ok && s.log.Holds(w.seal) {
+		p.ours, p.trust = &w, commitlog.Own
+		p.queues, p.index = w.queues, w.index
+		p.from = max(w.seal.End, p.from)
+		return p, nil
+	}
+	safe := func(r message.Record) bool { return true }
+	switch {
+	case clean:
+	case cp.LogicsPhysicalOffset > 0:
+		safe = func(r message.Record) bool { return r.PhyOffset() <= cp.LogicsPhysicalOffset }
+	default:
+		limit := max(0, min(cp.PhysicMsgTimestamp, cp.LogicsMsgTimestamp)-3000)
+		safe = func(r message.Record) bool { return r.StoreTimestamp() <= limit }
+	}
+	if at, ok := s.log.FileBack(safe); ok {
+		p.from = at
+	}
+	p.queues = p.from
+	return p, nil
+}
+
+// recoverQueues cuts the queues to what is certain and returns from where the
+// log is to be dispatched to them.
+func (s *Store) recoverQueues(p plan, end message.PhyOffset) (message.PhyOffset, error) {
+	if p.clean {
+		if err := s.queues.Recover(end, s.log.MinOffset(), end, true); err != nil {
+			return 0, err
+		}
+		// A clean stop leaves no backlog, but a Java broker's queues that were
+		// all deleted by hand are built again, as Java does.
+		return min(max(s.queues.MaxPhy(), p.from), end, s.queuesFrom(p)), nil
+	}
+	durable := min(p.queues, end)
+	if err := s.queues.Recover(durable, s.log.MinOffset(), end, false); err != nil {
+		return 0, err
+	}
+	return durable, nil
+}
+
+// queuesFrom is where dispatch begins at the latest after a clean stop: at the
+// log's begin if there is no queue at all.
+func (s *Store) queuesFrom(p plan) message.PhyOffset {
+	if s.queues.MaxPhy() <= s.log.MinOffset() {
+		return s.log.MinOffset()
+	}
+	return math.MaxInt64
+}
+
+func (s *Store) recoverIndex(p plan, end message.PhyOffset) (message.PhyOffset, error) {
+	if s.index == nil {
+		return end, nil
+	}
+	from, err := s.index.Recover(p.index, p.clean, p.indexAt, end)
+	if err != nil {
+		return 0, err
+	}
+	if p.clean && p.ours == nil {
+		return end, nil // Java's index is complete after a clean stop
+	}
+	return from, nil
+}
+
+// redispatch feeds the records from from to end to queues and index.
+func (s *Store) redispatch(from, indexFrom, end message.PhyOffset) error {
+	d := s.dispatch
+	d.it = s.log.Iterate(from, end, commitlog.Dispatched)
+	d.indexFrom = indexFrom
+	err := d.dispatchTo(end, func(*Arrival) {})
+	d.indexFrom = 0
+	if err != nil {
+		return fmt.Errorf("dispatch from %d: %w", from, err)
+	}
+	return nil
+}
+
+// damagedQueues collects the queues that were dropped at open since their
+// files cannot be read.
+type damagedQueues struct {
+	mu    sync.Mutex
+	found []*consumequeue.CorruptError
+}
+
+func (d *damagedQueues) add(e *consumequeue.CorruptError) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.found = append(d.found, e)
+}
+
+// inLog tells whether the log holds the record that an entry points to.
+func (s *Store) inLog(key consumequeue.Key, off message.QueueOffset, u consumequeue.Unit) bool {
+	ref, err := s.RecordAt(u.Offset)
+	if err != nil {
+		return false
+	}
+	defer ref.Release()
+	return isMessage(ref.Record(), key, off, u)
+}
+
+// isMessage tells whether r is the message of a queue's entry: one that was put
+// to it, or one that was put elsewhere and names it for multi dispatch.
+func isMessage(r message.Record, key consumequeue.Key, off message.QueueOffset, u consumequeue.Unit) bool {
+	if len(r) != int(u.Size) {
+		return false
+	}
+	if string(r.Topic()) == key.Topic && r.QueueID() == key.QueueID && r.QueueOffset() == off {
+		return true
+	}
+	names, ok := r.Properties().Get(message.PropertyMultiDispatch)
+	return ok && slices.Contains(strings.Split(string(names), ","), key.Topic)
+}
+
+// mendQueues builds the queues again that are damaged or missing, and returns
+// their names.
+func (s *Store) mendQueues(p plan) (rebuilt []string, err error) {
+	causes := map[consumequeue.Key]error{}
+	for _, d := range s.damaged.found {
+		causes[d.Key] = d
+	}
+	if err := s.findMissing(p, causes); err != nil {
+		return nil, err
+	}
+	for _, q := range s.queues.Queues() {
+		if cause := s.verifyLast(q); cause != nil {
+			causes[q.Key()] = cause
+		}
+	}
+	for key, cause := range causes {
+		if _, err := s.rebuildQueue(key, s.ReputOffset(), cause); err != nil {
+			return rebuilt, err
+		}
+		rebuilt = append(rebuilt, key.String())
+	}
+	slices.Sort(rebuilt)
+	return rebuilt, nil
+}
+
+// findMissing compares the number of queues and their ends with those that a
+// clean stop of our own wrote down, and goes through the log if they differ.
+func (s *Store) findMissing(p plan, causes map[consumequeue.Key]error) error {
+	if !p.clean || p.ours == nil || !p.ours.clean {
+		return nil
+	}
+	if count, sum := s.queueTotals(); count == p.ours.queueCount && sum == p.ours.queueSum {
+		return nil
+	}
+	next := map[consumequeue.Key]message.QueueOffset{}
+	it := s.log.Iterate(s.log.MinOffset(), s.ReputOffset(), commitlog.Dispatched)
+	defer it.Close()
+	for {
+		r, ok := it.Next()
+		if !ok {
+			break
+		}
+		if inQueue(r) {
+			next[consumequeue.Key{Topic: string(r.Topic()), QueueID: r.QueueID()}] = r.QueueOffset() + 1
+		}
+	}
+	for key, want := range next {
+		if have := s.MaxOffset(key.Topic, key.QueueID); have < want {
+			causes[key] = fmt.Errorf("the queue ends at %d, the log has messages up to %d", have, want)
+		}
+	}
+	return it.Err()
+}
+
+// verifyLast tells what is wrong with the last entry of a queue. That of a
+// message which the log deleted is not.
+func (s *Store) verifyLast(q *consumequeue.ConsumeQueue) error {
+	u, ok := q.Last()
+	if !ok || u.Offset < s.log.MinOffset() || s.inLog(q.Key(), q.MaxOffset()-1, u) {
+		return nil
+	}
+	return fmt.Errorf("its last entry points to offset %d of the log, where no message of it is", u.Offset)
+}

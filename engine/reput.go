@@ -1,0 +1,307 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/rocketlog/rocketlog/commitlog"
+	"github.com/rocketlog/rocketlog/consumequeue"
+	"github.com/rocketlog/rocketlog/message"
+)
+
+// dispatcher moves records from the log to queues and index (Java: the
+// ReputMessageService). There is one, and it is the only writer of both.
+type dispatcher struct {
+	store *Store
+	it    *commitlog.Iterator
+	// indexFrom is where dispatch to the index begins again after a recovery;
+	// queues find out by themselves what they hold already.
+	indexFrom message.PhyOffset
+	topic     string // of the last record, to allocate a topic once and not for each
+	count     int    // records dispatched
+	lastTime  int64  // store time of the last record
+	// gapInLog are the queues of which the log itself lacks messages.
+	gapInLog map[consumequeue.Key]bool
+	// nextCheckpoint is the offset at which to ask for the next checkpoint.
+	nextCheckpoint int64
+
+	parked atomic.Bool
+	wake   chan struct{}
+}
+
+const (
+	// Before it sleeps the dispatcher yields some times, since waking it costs
+	// the putter more than it costs to look again.
+	yieldsBeforeSleep = 20
+	stallPauseMin     = 10 * time.Millisecond
+	stallPauseMax     = time.Second
+)
+
+// notify wakes the dispatcher. It is called after each append or flush, and
+// costs one load while the dispatcher is busy.
+func (d *dispatcher) notify() {
+	if d.parked.Load() && d.parked.CompareAndSwap(true, false) {
+		d.wake <- struct{}{}
+	}
+}
+
+// run dispatches whatever the log confirms until the store closes.
+func (d *dispatcher) run() {
+	s := d.store
+	defer s.running.Done()
+	for {
+		if err := d.dispatchTo(s.log.ConfirmOffset(), s.arrived); err != nil {
+			if !d.stall(err) {
+				return
+			}
+			continue
+		}
+		if !d.await() {
+			return
+		}
+	}
+}
+
+// await returns when there is more to dispatch, false when the store closes.
+func (d *dispatcher) await() bool {
+	s := d.store
+	for range yieldsBeforeSleep {
+		if s.log.ConfirmOffset() > d.it.Limit() {
+			return true
+		}
+		runtime.Gosched()
+	}
+	d.it.Close() // hold no file while asleep
+	d.it = s.log.Iterate(d.it.Offset(), d.it.Limit(), commitlog.Dispatched)
+	d.parked.Store(true)
+	if s.log.ConfirmOffset() > d.it.Limit() {
+		if d.parked.CompareAndSwap(true, false) {
+			return true
+		}
+	}
+	select {
+	case <-d.wake:
+		return true
+	case <-s.closing:
+		// A notify that won the race has nobody to send to but the buffer.
+		return s.log.ConfirmOffset() > d.it.Limit() && s.stalled.Load() == nil
+	}
+}
+
+// stall reports that dispatch cannot go on, and tries again until it can. It
+// returns false when the store closes.
+func (d *dispatcher) stall(cause error) bool {
+	s := d.store
+	s.stalled.Store(&cause)
+	s.opts.Listener.DispatchStalled(cause)
+	for pause := stallPauseMin; ; pause = min(2*pause, stallPauseMax) {
+		select {
+		case <-s.closing:
+			return false
+		case <-time.After(pause):
+		}
+		err := d.resume()
+		if err == nil {
+			break
+		}
+		s.stalled.Store(&err)
+	}
+	s.stalled.Store(nil)
+	s.opts.Listener.DispatchStalled(nil)
+	return true
+}
+
+// resume starts again at the record that could not be dispatched.
+func (d *dispatcher) resume() error {
+	s := d.store
+	limit := d.it.Limit()
+	d.it.Close()
+	d.it = s.log.Iterate(s.ReputOffset(), limit, commitlog.Dispatched)
+	return d.dispatchTo(limit, s.arrived)
+}
+
+// publishEvery bounds how far ReputOffset lags behind what is dispatched, in
+// records: publishing each one costs more than it tells.
+const publishEvery = 64
+
+// dispatchTo dispatches the records up to limit. After an error ReputOffset is
+// the record that could not be dispatched.
+func (d *dispatcher) dispatchTo(limit message.PhyOffset, arrived func(*Arrival)) error {
+	d.it.Extend(limit)
+	for {
+		r, ok := d.it.Next()
+		if !ok {
+			break
+		}
+		if err := d.dispatch(r, arrived); err != nil {
+			d.publish(d.it.Offset() - message.PhyOffset(len(r)))
+			return err
+		}
+		d.lastTime = r.StoreTimestamp()
+		if d.count%publishEvery == 0 {
+			d.publish(d.it.Offset())
+		}
+	}
+	d.publish(d.it.Offset())
+	return d.it.Err()
+}
+
+// publish tells how far records are dispatched, and asks for a checkpoint when
+// that is far beyond the last one.
+func (d *dispatcher) publish(off message.PhyOffset) {
+	s := d.store
+	s.reputTime.Store(d.lastTime)
+	s.reput.Store(int64(off))
+	if int64(off) >= d.nextCheckpoint {
+		d.nextCheckpoint = int64(off) + s.opts.CheckpointBytes
+		select {
+		case s.checkpoints.ready <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (d *dispatcher) close() {
+	if d.it != nil {
+		d.it.Close()
+	}
+}
+
+// dispatch adds one record to its queue and the index and tells of it.
+func (d *dispatcher) dispatch(r message.Record, arrived func(*Arrival)) error {
+	if topic := r.Topic(); d.topic != string(topic) {
+		d.topic = string(topic)
+	}
+	props := r.Properties().Dispatch()
+	off := d.it.Offset() - message.PhyOffset(len(r))
+	d.count++
+	if inQueue(r) {
+		a := Arrival{
+			Topic: d.topic, QueueID: r.QueueID(), QueueOffset: r.QueueOffset(),
+			TagsCode: d.tagsCode(r, props), StoreTime: r.StoreTimestamp(), Record: r,
+		}
+		if err := d.toQueue(&a, consumequeue.Unit{Offset: off, Size: int32(len(r)), TagsCode: a.TagsCode}); err != nil {
+			return err
+		}
+		if err := d.toIndex(r, props, off); err != nil {
+			return err
+		}
+		arrived(&a)
+		return nil
+	}
+	if r.SysFlag().Transaction() != message.TransactionRollback {
+		return d.toIndex(r, props, off)
+	}
+	return nil
+}
+
+func (d *dispatcher) toQueue(a *Arrival, u consumequeue.Unit) error {
+	q, err := d.store.queues.QueueOrCreate(a.Topic, a.QueueID)
+	if err != nil {
+		return err
+	}
+	err = q.Append(a.QueueOffset, u)
+	if isGap(err) {
+		return d.mendGap(q, u, err)
+	}
+	return err
+}
+
+func isGap(err error) bool {
+	var gap *consumequeue.GapError
+	return errors.As(err, &gap)
+}
+
+// mendGap serves a message whose predecessors are missing from the queue. The
+// queue is built again, once, as it may be the one that is damaged. Where the
+// log has the gap itself, the entry goes to the end of the queue, as in Java.
+func (d *dispatcher) mendGap(q *consumequeue.ConsumeQueue, u consumequeue.Unit, cause error) error {
+	if d.gapInLog[q.Key()] {
+		return q.Append(q.MaxOffset(), u)
+	}
+	if d.gapInLog == nil {
+		d.gapInLog = map[consumequeue.Key]bool{}
+	}
+	gap, err := d.store.rebuildQueue(q.Key(), u.Offset+message.PhyOffset(u.Size), cause)
+	d.gapInLog[q.Key()] = gap
+	return err
+}
+
+func (d *dispatcher) toIndex(r message.Record, props message.DispatchProperties, off message.PhyOffset) error {
+	x := d.store.index
+	if x == nil || off < d.indexFrom {
+		return nil
+	}
+	return x.Put(r.Topic(), props.UniqueKey, props.Keys, props.Tags, off, r.StoreTimestamp())
+}
+
+// tagsCode is the hash of the tags, or for a delayed message the time in ms
+// at which it is due.
+func (d *dispatcher) tagsCode(r message.Record, props message.DispatchProperties) int64 {
+	if d.topic == message.ScheduleTopic && len(props.DelayLevel) > 0 {
+		if level, err := strconv.Atoi(string(props.DelayLevel)); err == nil && level > 0 {
+			levels := d.store.opts.DelayLevels
+			delay := time.Second // Java's answer for a level without an entry
+			if len(levels) > 0 {
+				delay = levels[min(level, len(levels))-1]
+			}
+			return r.StoreTimestamp() + delay.Milliseconds()
+		}
+	}
+	return message.TagsCode(props.Tags)
+}
+
+// rebuildQueue builds one queue again from the log, up to end, and tells
+// whether the log lacks messages of it.
+func (s *Store) rebuildQueue(key consumequeue.Key, end message.PhyOffset, cause error) (gap bool, err error) {
+	if err := s.queues.DropQueue(key); err != nil {
+		return false, err
+	}
+	q, err := s.queues.QueueOrCreate(key.Topic, key.QueueID)
+	if err != nil {
+		return false, err
+	}
+	it := s.log.Iterate(s.log.MinOffset(), end, commitlog.Dispatched)
+	defer it.Close()
+	d := dispatcher{store: s, topic: key.Topic}
+	for {
+		r, ok := it.Next()
+		if !ok {
+			break
+		}
+		if !inQueue(r) || r.QueueID() != key.QueueID || string(r.Topic()) != key.Topic {
+			continue
+		}
+		u := consumequeue.Unit{
+			Offset: it.Offset() - message.PhyOffset(len(r)), Size: int32(len(r)),
+			TagsCode: d.tagsCode(r, r.Properties().Dispatch()),
+		}
+		err := q.Append(r.QueueOffset(), u)
+		if isGap(err) {
+			gap = true
+			err = q.Append(q.MaxOffset(), u)
+		}
+		if err != nil {
+			return gap, fmt.Errorf("rebuild of consume queue %v: %w", key, err)
+		}
+	}
+	if it.Err() != nil {
+		return gap, it.Err()
+	}
+	s.metrics.queuesRebuilt.Add(1)
+	s.opts.Listener.QueueRebuilt(key.Topic, key.QueueID, cause)
+	return gap, nil
+}
+
+// inQueue tells whether a record has an entry in a consume queue.
+func inQueue(r message.Record) bool {
+	switch r.SysFlag().Transaction() {
+	case message.TransactionPrepared, message.TransactionRollback:
+		return false
+	}
+	return !r.SysFlag().InnerBatch() // those of BatchCQ topics have queues of another form
+}
