@@ -4,7 +4,7 @@ BIN   ?= bin
 STORE ?= ./store
 FUZZTIME ?= 10s
 
-.PHONY: help build run test vet race fuzz-smoke bench bench-peers clean
+.PHONY: help build run test vet race fuzz-smoke bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -35,9 +35,6 @@ fuzz-smoke: ## each fuzz target for FUZZTIME
 
 bench: ## all benchmarks
 	go test -run='^$$' -bench=. ./...
-
-bench-peers: ## ours beside Java's store and broker and etcd's WAL, judged (about 15 minutes)
-	cd bench/peers && go run . run
 
 clean: ## what build and run made, the store aside
 	rm -rf $(BIN)

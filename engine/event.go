@@ -54,9 +54,6 @@ type EventListener struct {
 
 // EnsureDefaults makes every callback callable.
 func (l *EventListener) EnsureDefaults() {
-	if l.Arrived == nil {
-		l.Arrived = func(Arrival) {} // called for each message, where a function made by reflection allocates
-	}
 	v := reflect.ValueOf(l).Elem()
 	for i := range v.NumField() {
 		f := v.Field(i)

@@ -21,10 +21,9 @@ type dispatcher struct {
 	// indexFrom is where dispatch to the index begins again after a recovery;
 	// queues find out by themselves what they hold already.
 	indexFrom message.PhyOffset
-	topic     string  // of the last record, to allocate a topic once and not for each
-	count     int     // records dispatched
-	lastTime  int64   // store time of the last record
-	arrival   Arrival // of the last record, here to be allocated once
+	topic     string // of the last record, to allocate a topic once and not for each
+	count     int    // records dispatched
+	lastTime  int64  // store time of the last record
 	// gapInLog are the queues of which the log itself lacks messages.
 	gapInLog map[consumequeue.Key]bool
 	// nextCheckpoint is the offset at which to ask for the next checkpoint.
@@ -181,18 +180,17 @@ func (d *dispatcher) dispatch(r message.Record, arrived func(*Arrival)) error {
 	off := d.it.Offset() - message.PhyOffset(len(r))
 	d.count++
 	if inQueue(r) {
-		a := &d.arrival
-		*a = Arrival{
+		a := Arrival{
 			Topic: d.topic, QueueID: r.QueueID(), QueueOffset: r.QueueOffset(),
 			TagsCode: d.tagsCode(r, props), StoreTime: r.StoreTimestamp(), Record: r,
 		}
-		if err := d.toQueue(a, consumequeue.Unit{Offset: off, Size: int32(len(r)), TagsCode: a.TagsCode}); err != nil {
+		if err := d.toQueue(&a, consumequeue.Unit{Offset: off, Size: int32(len(r)), TagsCode: a.TagsCode}); err != nil {
 			return err
 		}
 		if err := d.toIndex(r, props, off); err != nil {
 			return err
 		}
-		arrived(a)
+		arrived(&a)
 		return nil
 	}
 	if r.SysFlag().Transaction() != message.TransactionRollback {
@@ -207,7 +205,7 @@ func (d *dispatcher) toQueue(a *Arrival, u consumequeue.Unit) error {
 		return err
 	}
 	err = q.Append(a.QueueOffset, u)
-	if err != nil && isGap(err) {
+	if isGap(err) {
 		return d.mendGap(q, u, err)
 	}
 	return err

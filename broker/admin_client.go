@@ -1,0 +1,201 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/rocketlog/rocketlog/broker/filter"
+	"github.com/rocketlog/rocketlog/remoting"
+	"github.com/rocketlog/rocketlog/remoting/protocol"
+)
+
+// Fields of the answer to a heartbeat.
+const (
+	fieldSupportsV2 = "IS_SUPPORT_HEART_BEAT_V2"
+	fieldSubChange  = "IS_SUB_CHANGE"
+)
+
+// heartbeat notes which groups a client belongs to and what they subscribe to.
+func (b *Broker) heartbeat(c *call) error {
+	var data protocol.HeartbeatData
+	if err := c.body(&data); err != nil {
+		return err
+	}
+	who := b.clientOf(c, data.ClientID)
+	changed := data.HeartbeatFingerprint == 0
+	for i := range data.ConsumerDataSet {
+		if b.consumerBeat(who, &data.ConsumerDataSet[i], &data) {
+			changed = true
+		}
+	}
+	for _, p := range data.ProducerDataSet {
+		b.producers.register(p.GroupName, who)
+	}
+	if who.channel.(*remoting.Conn).Err() != nil {
+		b.connClosed(c.conn, nil) // it was closed before it was known
+	}
+	c.resp.Fields.AddBool(fieldSupportsV2, true)
+	c.resp.Fields.AddBool(fieldSubChange, changed)
+	return nil
+}
+
+func (b *Broker) clientOf(c *call, id string) client {
+	return client{channel: c.conn, id: id, language: c.req.Language, version: c.req.Version}
+}
+
+// consumerBeat notes one consumer of a heartbeat. It reports whether its fingerprint is a new one.
+func (b *Broker) consumerBeat(who client, data *protocol.ConsumerData, beat *protocol.HeartbeatData) bool {
+	o := b.options()
+	if o.RejectPullConsumerEnable && data.ConsumeType == protocol.ConsumeActively {
+		return false
+	}
+	config, err := b.groups.findOrCreate(data.GroupName, o, b.now().UnixMilli())
+	if config == nil {
+		return false
+	}
+	if err != nil {
+		b.log.Error("group is not on disk", "group", data.GroupName, "error", err)
+	}
+	ordered := false
+	for _, s := range data.SubscriptionDataSet {
+		if t := b.topics.get(s.Topic); t != nil && t.config.Load().Order {
+			ordered = true
+		}
+	}
+	if _, err := b.retryTopic(config, ordered); err != nil {
+		b.log.Warn("retry topic cannot be used", "group", data.GroupName, "error", err)
+	}
+	tell := o.NotifyConsumerIDsChangedEnable && config.NotifyConsumerIDsChangedEnable
+	return b.consumers.register(who, data, beat.HeartbeatFingerprint, beat.WithoutSub, tell)
+}
+
+// notifyMembers tells the members of a group that it changed, so that they share its queues anew at once.
+func (b *Broker) notifyMembers(group string, members []channel) {
+	for _, ch := range members {
+		req := remoting.NewRequest(protocol.NotifyConsumerIDsChanged)
+		(&protocol.NotifyConsumerIDsChangedRequestHeader{ConsumerGroup: group}).Encode(&req.Fields)
+		if err := ch.Oneway(req); err != nil {
+			b.log.Debug("consumer cannot be told of its group's change", "group", group, "client", ch.RemoteAddr(), "error", err)
+		}
+	}
+}
+
+func (b *Broker) unregisterClient(c *call) error {
+	var h protocol.UnregisterClientRequestHeader
+	if err := c.header(&h); err != nil {
+		return err
+	}
+	if h.ProducerGroup != "" {
+		b.producers.unregister(h.ProducerGroup, c.conn)
+	}
+	if h.ConsumerGroup != "" {
+		config := b.groups.get(h.ConsumerGroup)
+		tell := b.options().NotifyConsumerIDsChangedEnable && (config == nil || config.NotifyConsumerIDsChangedEnable)
+		b.consumers.unregister(h.ConsumerGroup, c.conn, tell)
+	}
+	return nil
+}
+
+// checkClientConfig says whether the broker takes a subscription; consumers with others than tags ask at their start.
+func (b *Broker) checkClientConfig(c *call) error {
+	var body protocol.CheckClientRequestBody
+	if err := c.body(&body); err != nil {
+		return err
+	}
+	if kind := body.SubscriptionData.ExpressionType; !filter.IsTag(kind) {
+		return refuse(protocol.SystemError, "The broker does not support consumer to filter message by %s", kind)
+	}
+	return nil
+}
+
+func (b *Broker) consumerList(c *call) error {
+	var h protocol.GetConsumerListByGroupRequestHeader
+	if err := c.header(&h); err != nil {
+		return err
+	}
+	g := b.consumers.snapshot(h.ConsumerGroup)
+	if g == nil {
+		return refuse(protocol.SystemError, "no consumer for this group, %s", h.ConsumerGroup)
+	}
+	body := protocol.GetConsumerListByGroupResponseBody{}
+	for _, m := range g.members {
+		body.ConsumerIDList = append(body.ConsumerIDList, m.id)
+	}
+	return c.json(&body)
+}
+
+func (b *Broker) lockQueues(c *call) error {
+	var body protocol.LockBatchRequestBody
+	if err := c.body(&body); err != nil {
+		return err
+	}
+	return c.json(&protocol.LockBatchResponseBody{LockOKMQSet: b.locks.lock(body.ConsumerGroup, body.ClientID, body.MQSet)})
+}
+
+func (b *Broker) unlockQueues(c *call) error {
+	var body protocol.UnlockBatchRequestBody
+	if err := c.body(&body); err != nil {
+		return err
+	}
+	b.locks.unlock(body.ConsumerGroup, body.ClientID, body.MQSet)
+	return nil
+}
+
+// consumerConnections lists the members of a group for an administrator.
+func (b *Broker) consumerConnections(c *call) error {
+	var h protocol.GetConsumerConnectionListRequestHeader
+	if err := c.header(&h); err != nil {
+		return err
+	}
+	g := b.consumers.snapshot(h.ConsumerGroup)
+	if g == nil {
+		return refuse(protocol.ConsumerNotOnline, "the consumer group[%s] not online", h.ConsumerGroup)
+	}
+	body := protocol.ConsumerConnection{
+		ConnectionSet: connections(g.members), ConsumeFromWhere: g.fromWhere, ConsumeType: g.consumeType,
+		MessageModel: g.messageModel, SubscriptionTable: map[string]protocol.SubscriptionData{},
+	}
+	for topic, s := range g.subscriptions {
+		body.SubscriptionTable[topic] = s.data
+	}
+	return c.json(&body)
+}
+
+func (b *Broker) producerConnections(c *call) error {
+	var h protocol.GetProducerConnectionListRequestHeader
+	if err := c.header(&h); err != nil {
+		return err
+	}
+	members := b.producers.snapshot(h.ProducerGroup)
+	if members == nil {
+		return refuse(protocol.SystemError, "the producer group[%s] not exist", h.ProducerGroup)
+	}
+	return c.json(&protocol.ProducerConnection{ConnectionSet: connections(members)})
+}
+
+func connections(members []client) []protocol.Connection {
+	list := make([]protocol.Connection, 0, len(members))
+	for _, m := range members {
+		list = append(list, protocol.Connection{
+			ClientAddr: m.channel.RemoteAddr().String(), ClientID: m.id, Language: m.language.String(), Version: m.version,
+		})
+	}
+	return list
+}
+
+func (b *Broker) allProducers(c *call) error {
+	body := protocol.ProducerTableInfo{Data: map[string][]protocol.ProducerInfo{}}
+	for group, members := range b.producers.all() {
+		for _, m := range members {
+			body.Data[group] = append(body.Data[group], protocol.ProducerInfo{
+				ClientID: m.id, Language: m.language.String(), LastUpdateTimestamp: m.lastSeen.UnixMilli(),
+				RemoteIP: "/" + m.channel.RemoteAddr().String(), Version: m.version,
+			})
+		}
+	}
+	return c.json(&body)
+}
+
+// javaTime is a time as Java's tools print it.
+func javaTime(ms int64) string {
+	return time.UnixMilli(ms).Format("2006-01-02#15:04:05:") + time.UnixMilli(ms).Format(".000")[1:]
+}

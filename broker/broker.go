@@ -1,0 +1,367 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rocketlog/rocketlog/engine"
+	"github.com/rocketlog/rocketlog/message"
+	"github.com/rocketlog/rocketlog/remoting"
+)
+
+// A Broker serves RocketMQ's protocol over a store.
+type Broker struct {
+	opts      atomic.Pointer[Options] // never changed in place
+	log       *slog.Logger
+	now       func() time.Time
+	port      int            // the main one, as listened on
+	fastPort  int            // that of the VIP channel
+	storeHost netip.AddrPort // as stored in messages, and so in their ids
+
+	store     *engine.Store
+	topics    *topicTable
+	groups    *groupTable
+	offsets   *offsetTable
+	consumers *consumerTable
+	producers *producerTable
+	locks     *lockTable
+	stats     *stats
+	holds     *holdTable
+	schedule  *scheduler
+	sender    *sender
+	puller    *puller
+	registrar *registrar
+
+	server *remoting.Server // the main port
+	fast   *remoting.Server // two below: no pulls
+	admin  *remoting.Pool
+	calls  *remoting.Pool // requests that wait for a client's answer
+
+	config   sync.Mutex // changes of opts
+	version  configVersion
+	stop     chan struct{}
+	done     sync.WaitGroup
+	closed   sync.Once
+	closeErr error
+}
+
+// drainPatience bounds how long a stop waits for requests under way.
+const drainPatience = 3 * time.Second
+
+// registerPatience bounds how long a start waits for the name servers to know the broker.
+const registerPatience = 300 * time.Millisecond
+
+// Open starts a broker: it opens or makes the store in opts.StorePathRootDir, reads its state, listens, and tells the name
+// servers. When it returns the broker serves. nil opts are DefaultOptions.
+func Open(opts *Options) (*Broker, error) {
+	if opts == nil {
+		opts = DefaultOptions()
+	}
+	o := *opts
+	o.ensureDefaults()
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	b := &Broker{log: o.Logger, now: o.Now, stop: make(chan struct{})}
+	b.opts.Store(&o)
+	main, fast, err := listen(&o)
+	if err != nil {
+		return nil, err
+	}
+	b.port = main.Addr().(*net.TCPAddr).Port
+	b.fastPort = fast.Addr().(*net.TCPAddr).Port
+	b.storeHost = netip.AddrPortFrom(hostAddress(o.BrokerIP1), uint16(b.port))
+	if err := b.open(&o); err != nil {
+		main.Close()
+		fast.Close()
+		return nil, err
+	}
+	b.serve(main, fast)
+	b.registrar.start(registerPatience)
+	return b, nil
+}
+
+// listen takes both ports before anything else is done, so that a second broker on the machine ends at once.
+func listen(o *Options) (main, fast net.Listener, err error) {
+	port, fastPort := o.ListenPort, o.ListenPort-2
+	if port == anyPort {
+		port, fastPort = 0, 0
+	}
+	address := func(port int) string { return net.JoinHostPort(o.BindAddress, strconv.Itoa(port)) }
+	if main, err = net.Listen("tcp", address(port)); err != nil {
+		return nil, nil, fmt.Errorf("property listenPort: %w", err)
+	}
+	if fast, err = net.Listen("tcp", address(fastPort)); err != nil {
+		main.Close()
+		return nil, nil, fmt.Errorf("the port of the VIP channel, two below listenPort: %w", err)
+	}
+	return main, fast, nil
+}
+
+// hostAddress is the address that a host's name stands for, for places that only hold addresses.
+func hostAddress(host string) netip.Addr {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.Unmap()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if list, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host); err == nil && len(list) > 0 {
+		return list[0].Unmap()
+	}
+	a, _ := netip.ParseAddr(reachableAddress())
+	return a
+}
+
+// open makes all parts and loads their state. Nothing is served yet.
+func (b *Broker) open(o *Options) error {
+	levels, err := parseDelayLevels(o.MessageDelayLevel)
+	if err != nil {
+		return err
+	}
+	state := func(name string) stateFile {
+		return stateFile{fs: o.FS, name: filepath.Join(o.StorePathRootDir, "config", name)}
+	}
+	if err := o.FS.MkdirAll(filepath.Join(o.StorePathRootDir, "config"), 0o755); err != nil {
+		return err
+	}
+	now := b.now()
+	millis := func() int64 { return b.now().UnixMilli() }
+	b.topics = newTopicTable(state("topics.json"), o, now.UnixMilli())
+	b.groups = newGroupTable(state("subscriptionGroup.json"), now.UnixMilli())
+	b.offsets = newOffsetTable(state("consumerOffset.json"), o, millis)
+	b.locks = newLockTable(b.now)
+	b.stats = newStats(now)
+	b.producers = newProducerTable(b.now)
+	b.consumers = newConsumerTable(b.now, b.notifyMembers)
+	b.holds = newHoldTable(o.MaxPullHolds, b.now)
+	b.schedule = newScheduler(state("delayOffset.json"), levels, b.now, b.log)
+	if err := b.openStore(o); err != nil {
+		b.holds.close()
+		return err
+	}
+	b.schedule.store = b.store
+	b.sender = newSender(b, o, len(levels))
+	b.puller = newPuller(b, b.holds)
+	b.registrar = newRegistrar(b)
+	b.loadState()
+	b.topics.changed = b.registrar.kick
+	return nil
+}
+
+// openStore opens the store; its events are logged and wake those who wait.
+func (b *Broker) openStore(o *Options) error {
+	e, err := o.StoreOptions.engine()
+	if err != nil {
+		return err
+	}
+	e.FS, e.Now, e.Listener = o.FS, o.Now, b.listener()
+	b.store, err = engine.Open(o.StorePathRootDir, e)
+	return err
+}
+
+func (b *Broker) listener() *engine.EventListener {
+	return &engine.EventListener{
+		Arrived: b.arrived,
+		Recovered: func(r engine.RecoveryInfo) {
+			b.log.Info("store is open", "clean", r.Clean, "from", int64(r.From), "end", int64(r.End), "records", r.Records,
+				"dispatched", r.Dispatched, "rebuilt", r.Rebuilt, "stopped", r.Stopped, "took", r.Took)
+		},
+		DiskFull: func(full bool, cause string) {
+			if full {
+				b.log.Error("messages are refused: the disk is full", "cause", cause)
+			} else {
+				b.log.Info("messages are taken again: there is space", "cause", cause)
+			}
+		},
+		SyncFailed: func(err error) {
+			b.log.Error("messages are refused: a sync failed, and the broker must be started anew", "error", err)
+		},
+		DispatchStalled: func(err error) {
+			if err != nil {
+				b.log.Error("consume queues or index cannot be written; tried again", "error", err)
+			} else {
+				b.log.Info("consume queues and index are written again")
+			}
+		},
+		Background: func(task string, err error) { b.log.Warn("store task failed; tried again", "task", task, "error", err) },
+		Deleted: func(files int, minOffset message.PhyOffset, cause string) {
+			b.log.Info("log files are deleted", "files", files, "minOffset", int64(minOffset), "cause", cause)
+		},
+		QueueRebuilt: func(topic string, queue int32, cause error) {
+			b.log.Warn("consume queue was damaged and is built anew", "topic", topic, "queue", queue, "cause", cause)
+		},
+	}
+}
+
+// arrived is told of each message as soon as it can be read. It is on the path of the dispatch.
+func (b *Broker) arrived(a engine.Arrival) {
+	b.holds.arrived(a.Topic, a.QueueID, int64(a.QueueOffset), a.TagsCode)
+	if a.Topic == message.ScheduleTopic {
+		b.schedule.arrived()
+	}
+}
+
+// loadState reads the state files. One that is damaged beyond its backup is as one that is not there: the broker starts,
+// and says so.
+func (b *Broker) loadState() {
+	for _, load := range []func() error{b.topics.load, b.groups.load, b.offsets.load, b.schedule.load} {
+		if err := load(); err != nil {
+			b.log.Error("state file is damaged", "error", err)
+		}
+	}
+	moved := b.offsets.clamp(func(topic string, queue int32) int64 { return int64(b.store.MaxOffset(topic, queue)) })
+	if moved > 0 {
+		b.log.Warn("consumer offsets lay behind the end of their queues and are moved back to it", "queues", moved)
+	}
+}
+
+// serve starts everything that runs.
+func (b *Broker) serve(main, fast net.Listener) {
+	b.admin = remoting.NewPool(adminWorkers, adminQueue)
+	b.calls = remoting.NewPool(callWorkers, callQueue)
+	opts := &remoting.ServerOptions{Options: remoting.Options{
+		QueueMax: adminQueue,
+		Listener: remoting.EventListener{
+			ConnClosed:      b.connClosed,
+			HandlerPanicked: b.handlerPanicked,
+			AcceptFailed:    func(err error) { b.log.Error("connections cannot be accepted", "error", err) },
+			ConnRefused:     func(a netip.AddrPort, err error) { b.log.Warn("connection refused", "client", a, "error", err) },
+		},
+	}}
+	b.server, b.fast = remoting.NewServer(opts), remoting.NewServer(opts)
+	b.handle(b.server, true)
+	b.handle(b.fast, false)
+	b.schedule.start()
+	b.runPersist()
+	b.done.Add(3)
+	go b.runHousekeeping()
+	for server, ln := range map[*remoting.Server]net.Listener{b.server: main, b.fast: fast} {
+		go b.runServe(server, ln)
+	}
+}
+
+func (b *Broker) runServe(server *remoting.Server, ln net.Listener) {
+	defer b.done.Done()
+	if err := server.Serve(ln); err != nil {
+		b.log.Error("port is not served any more", "address", ln.Addr(), "error", err)
+	}
+}
+
+func (b *Broker) handlerPanicked(c *remoting.Conn, p remoting.HandlerPanic) {
+	b.log.Error("handler panicked", "code", p.Code, "client", c.RemoteAddr(), "panic", p.Value, "stack", string(p.Stack))
+}
+
+// connClosed takes a client out of everything that knows it.
+func (b *Broker) connClosed(c *remoting.Conn, reason error) {
+	b.holds.drop(c)
+	b.consumers.closed(c)
+	b.producers.closed(c)
+	b.log.Debug("connection closed", "client", c.RemoteAddr(), "reason", reason)
+}
+
+// runPersist starts the goroutines that write state some time after it changed. They sleep while nothing does.
+func (b *Broker) runPersist() {
+	o := b.options()
+	b.offsets.armed = b.persistAfter(time.Duration(o.FlushConsumerOffsetInterval)*time.Millisecond, "consumerOffset.json", b.offsets.persist)
+	b.schedule.armed = b.persistAfter(time.Duration(o.FlushDelayOffsetInterval)*time.Millisecond, "delayOffset.json", b.schedule.persist)
+}
+
+// persistAfter starts a goroutine that calls persist some time after the function returned was called.
+func (b *Broker) persistAfter(delay time.Duration, name string, persist func() error) (arm func()) {
+	armed := make(chan struct{}, 1)
+	arm = func() {
+		select {
+		case armed <- struct{}{}:
+		default:
+		}
+	}
+	b.done.Go(func() {
+		for {
+			select {
+			case <-b.stop:
+				return
+			case <-armed:
+			}
+			select {
+			case <-b.stop:
+				return
+			case <-time.After(delay):
+			}
+			if err := persist(); err != nil {
+				b.log.Error("state file cannot be written; tried again", "file", name, "error", err)
+				arm()
+			}
+		}
+	})
+	return arm
+}
+
+// runHousekeeping forgets clients that are silent and takes samples of the statistics.
+func (b *Broker) runHousekeeping() {
+	defer b.done.Done()
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-b.stop:
+			return
+		case <-tick.C:
+		}
+		for _, ch := range append(b.consumers.expire(), b.producers.expire()...) {
+			b.log.Info("client is silent and forgotten", "client", ch.RemoteAddr())
+			if conn, ok := ch.(*remoting.Conn); ok {
+				conn.Close()
+			}
+		}
+		b.locks.expire()
+		b.stats.sample(b.now(), b.topics.list())
+	}
+}
+
+// options are the settings of the moment.
+func (b *Broker) options() *Options { return b.opts.Load() }
+
+// Store is the broker's message store.
+func (b *Broker) Store() *engine.Store { return b.store }
+
+// FastAddr is the address of the VIP channel.
+func (b *Broker) FastAddr() string {
+	return net.JoinHostPort(b.options().BrokerIP1, strconv.Itoa(b.fastPort))
+}
+
+// Close takes the broker off the name servers, finishes what is under way, makes its state durable and closes the store.
+func (b *Broker) Close() error {
+	b.closed.Do(func() { b.closeErr = b.close() })
+	return b.closeErr
+}
+
+func (b *Broker) close() error {
+	b.registrar.close()
+	b.holds.close() // held pulls are answered, so that the servers can drain
+	ctx, cancel := context.WithTimeout(context.Background(), drainPatience)
+	defer cancel()
+	var servers sync.WaitGroup
+	for _, s := range []*remoting.Server{b.server, b.fast} {
+		servers.Go(func() {
+			if err := s.Close(ctx); err != nil {
+				b.log.Warn("stopped with requests under way", "error", err)
+			}
+		})
+	}
+	servers.Wait()
+	b.admin.Close()
+	b.calls.Close()
+	b.schedule.close()
+	close(b.stop)
+	b.done.Wait()
+	return errors.Join(b.offsets.persist(), b.schedule.persist(), b.store.Close())
+}

@@ -1,0 +1,35 @@
+// Package broker serves RocketMQ's remoting protocol over a message store: it takes in messages, gives them to consumers
+// and knows topics, groups, offsets and who is online. It is what Java has in BrokerController and the processors below it.
+//
+// # Main types
+//
+//   - [Broker] is a running broker: Open to Close.
+//   - [Options] are its settings, by the keys of RocketMQ's broker.conf; [StoreOptions] are those of the store.
+//
+// Inside, each subject has its table or service, in a file of its own: topics, groups, offsets, clients and locks are tables
+// under one lock each; sender, puller, holds, schedule and registrar are the services.
+//
+// # Invariants
+//
+//  1. A send is answered with success only when the store says that the message is stored as durably as asked.
+//  2. A message that can be read wakes those who wait for it: a hold is made before the queue's end is looked at again.
+//  3. A topic, a group and a deletion are on disk before the one who asked for it is told. Offsets are so some seconds later:
+//     after a crash a consumer sees again what it committed since, and never misses anything.
+//  4. A state file is the old or the new one after a power loss, in Java's shape. One that is damaged beyond its backup does
+//     not keep the broker from starting.
+//  5. Delayed messages are put to their topics before their progress is noted on disk: a crash may repeat a delivery and
+//     loses none; none comes early.
+//  6. Everything held for a client is bounded, and ends with its connection.
+//
+// # Concurrency
+//
+// All exported methods are safe for use by many goroutines. Sends and pulls run on the goroutine that reads their
+// connection and take no lock for longer than a look into a table. Locks are not nested, but for the one that a saver holds
+// while it takes a snapshot of its table: saver before table. Nothing is sent or written under a table's lock. Goroutines: one
+// or two for each service with a clock (holds, schedule, registrar, persist, housekeeping), all of which sleep while nothing
+// happens, and the pools of the servers; Close awaits them all.
+//
+// # What it does not do
+//
+// Transactions, timers of arbitrary time, pop consumption, SQL92 filters and slaves are refused with a remark that says so.
+package broker

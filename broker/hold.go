@@ -1,0 +1,329 @@
+package broker
+
+import (
+	"container/heap"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rocketlog/rocketlog/broker/filter"
+)
+
+// holdGrain is the grid of the times at which held requests end: those of one cell end together, so that many holds do not
+// mean many wake-ups. A hold lasts this much longer at most.
+const holdGrain = 100 * time.Millisecond
+
+// A held request waits for messages behind offset in one queue. Its fields belong to the table while it is in there.
+type held struct {
+	topic  string
+	queue  int32
+	offset int64              // of the first message not yet looked at
+	filter *filter.Expression // nil: any message will do
+	until  time.Time
+	owner  any // whose close ends the hold
+	waiter waiter
+
+	where int // in the heap; -1 when not in the table
+}
+
+// A waiter is told of the end of its hold, once: either that it has something to read or its time is over (resume), or
+// that its owner is gone (free). The goroutine that calls resume may be kept for as long as a read takes.
+type waiter interface {
+	resume()
+	free()
+}
+
+type holdKey struct {
+	topic string
+	queue int32
+}
+
+// holdTable keeps the requests that wait for a message (Java's PullRequestHoldService). The dispatch of a message wakes
+// those that wait for it; nothing is polled.
+type holdTable struct {
+	limit int
+	now   func() time.Time
+	count atomic.Int64 // as many as are held; lets the dispatch pass by without the lock
+
+	mu struct {
+		sync.Mutex
+		closed bool
+		queues map[holdKey][]*held
+		owners map[any]map[*held]struct{}
+		byEnd  holdHeap
+	}
+	expiry chan struct{} // the first end may have come nearer
+
+	ready struct {
+		sync.Mutex
+		cond   sync.Cond
+		list   []*held
+		closed bool
+	}
+	done sync.WaitGroup
+}
+
+// wakers is the number of goroutines that answer woken requests.
+const wakers = 2
+
+func newHoldTable(limit int, now func() time.Time) *holdTable {
+	t := &holdTable{limit: limit, now: now, expiry: make(chan struct{}, 1)}
+	t.mu.queues = map[holdKey][]*held{}
+	t.mu.owners = map[any]map[*held]struct{}{}
+	t.ready.cond.L = &t.ready
+	t.done.Add(1 + wakers)
+	go t.runExpire()
+	for range wakers {
+		go t.runWake()
+	}
+	return t
+}
+
+// hold takes the request in, unless the table is full or closed. When it returns true, the waiter is not the caller's any
+// more.
+func (t *holdTable) hold(h *held) bool {
+	h.until = h.until.Truncate(holdGrain).Add(holdGrain)
+	t.mu.Lock()
+	if t.mu.closed || len(t.mu.byEnd) >= t.limit {
+		t.mu.Unlock()
+		return false
+	}
+	key := holdKey{h.topic, h.queue}
+	t.mu.queues[key] = append(t.mu.queues[key], h)
+	if t.mu.owners[h.owner] == nil {
+		t.mu.owners[h.owner] = map[*held]struct{}{}
+	}
+	t.mu.owners[h.owner][h] = struct{}{}
+	heap.Push(&t.mu.byEnd, h)
+	first := h.where == 0
+	t.count.Store(int64(len(t.mu.byEnd)))
+	t.mu.Unlock()
+	if first {
+		select {
+		case t.expiry <- struct{}{}:
+		default:
+		}
+	}
+	return true
+}
+
+// arrived wakes the requests that wait for this message. It is called by the dispatch for every message, in the order of
+// the queue, and takes no time while nothing is held.
+func (t *holdTable) arrived(topic string, queue int32, offset, tagsCode int64) {
+	if t.count.Load() == 0 {
+		return
+	}
+	t.mu.Lock()
+	list := t.mu.queues[holdKey{topic, queue}]
+	var woken []*held
+	for i := 0; i < len(list); {
+		h := list[i]
+		switch {
+		case h.offset > offset:
+			i++
+		case h.filter == nil || h.filter.MatchTags(tagsCode):
+			t.removeLocked(h)
+			list = t.mu.queues[holdKey{topic, queue}] // its last took the place of h
+			woken = append(woken, h)
+		default:
+			// The message is not wanted: the hold goes on behind it, if it was the next one.
+			if h.offset == offset {
+				h.offset++
+			}
+			i++
+		}
+	}
+	t.mu.Unlock()
+	t.enqueue(woken)
+}
+
+// recheck wakes the request if it is still held and the queue has grown beyond what it has seen. Its owner calls it after
+// hold, with the end of the queue as it is then: a message that came between the read and the hold woke nobody.
+func (t *holdTable) recheck(h *held, maxOffset int64) {
+	t.mu.Lock()
+	if h.where < 0 || maxOffset <= h.offset {
+		t.mu.Unlock()
+		return
+	}
+	t.removeLocked(h)
+	t.mu.Unlock()
+	t.enqueue([]*held{h})
+}
+
+// nudge wakes all that wait at the queue, as what they wait for has changed.
+func (t *holdTable) nudge(topic string, queue int32) {
+	t.mu.Lock()
+	var woken []*held
+	for list := t.mu.queues[holdKey{topic, queue}]; len(list) > 0; list = t.mu.queues[holdKey{topic, queue}] {
+		woken = append(woken, list[0])
+		t.removeLocked(list[0])
+	}
+	t.mu.Unlock()
+	t.enqueue(woken)
+}
+
+// drop ends all holds of an owner that is gone.
+func (t *holdTable) drop(owner any) {
+	t.mu.Lock()
+	var gone []*held
+	for h := range t.mu.owners[owner] {
+		gone = append(gone, h)
+	}
+	for _, h := range gone {
+		t.removeLocked(h)
+	}
+	t.mu.Unlock()
+	for _, h := range gone {
+		h.waiter.free()
+	}
+}
+
+// len returns the number of requests held.
+func (t *holdTable) len() int { return int(t.count.Load()) }
+
+func (t *holdTable) removeLocked(h *held) {
+	key := holdKey{h.topic, h.queue}
+	list := t.mu.queues[key]
+	for i, other := range list {
+		if other == h {
+			last := len(list) - 1
+			list[i], list[last] = list[last], nil
+			list = list[:last]
+			break
+		}
+	}
+	if len(list) == 0 {
+		delete(t.mu.queues, key)
+	} else {
+		t.mu.queues[key] = list
+	}
+	delete(t.mu.owners[h.owner], h)
+	if len(t.mu.owners[h.owner]) == 0 {
+		delete(t.mu.owners, h.owner)
+	}
+	heap.Remove(&t.mu.byEnd, h.where)
+	t.count.Store(int64(len(t.mu.byEnd)))
+}
+
+func (t *holdTable) enqueue(list []*held) {
+	if len(list) == 0 {
+		return
+	}
+	t.ready.Lock()
+	t.ready.list = append(t.ready.list, list...)
+	t.ready.Unlock()
+	if len(list) == 1 {
+		t.ready.cond.Signal()
+	} else {
+		t.ready.cond.Broadcast()
+	}
+}
+
+// runWake answers woken requests, in the order in which they woke.
+func (t *holdTable) runWake() {
+	defer t.done.Done()
+	t.ready.Lock()
+	for {
+		for len(t.ready.list) == 0 && !t.ready.closed {
+			t.ready.cond.Wait()
+		}
+		if len(t.ready.list) == 0 {
+			t.ready.Unlock()
+			return
+		}
+		h := t.ready.list[0]
+		t.ready.list[0] = nil
+		t.ready.list = t.ready.list[1:]
+		t.ready.Unlock()
+		h.waiter.resume()
+		t.ready.Lock()
+	}
+}
+
+// runExpire wakes the requests whose time is over. It sleeps until the first end.
+func (t *holdTable) runExpire() {
+	defer t.done.Done()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		next, open := t.expire()
+		if !open {
+			return
+		}
+		timer.Reset(next)
+		select {
+		case <-timer.C:
+		case <-t.expiry:
+		}
+	}
+}
+
+// expire wakes what is due, and returns the time until the next end.
+func (t *holdTable) expire() (next time.Duration, open bool) {
+	now := t.now()
+	t.mu.Lock()
+	var due []*held
+	for len(t.mu.byEnd) > 0 && !now.Before(t.mu.byEnd[0].until) {
+		h := t.mu.byEnd[0]
+		t.removeLocked(h)
+		due = append(due, h)
+	}
+	next = time.Hour
+	if len(t.mu.byEnd) > 0 {
+		next = t.mu.byEnd[0].until.Sub(now)
+	}
+	open = !t.mu.closed
+	t.mu.Unlock()
+	t.enqueue(due)
+	return next, open
+}
+
+// close ends all holds as if their time were over, answers them, and stops the goroutines.
+func (t *holdTable) close() {
+	t.mu.Lock()
+	t.mu.closed = true
+	var rest []*held
+	for len(t.mu.byEnd) > 0 {
+		h := t.mu.byEnd[0]
+		t.removeLocked(h)
+		rest = append(rest, h)
+	}
+	t.mu.Unlock()
+	t.enqueue(rest)
+	select {
+	case t.expiry <- struct{}{}:
+	default:
+	}
+	t.ready.Lock()
+	t.ready.closed = true
+	t.ready.Unlock()
+	t.ready.cond.Broadcast()
+	t.done.Wait()
+}
+
+// holdHeap orders requests by their end (container/heap).
+type holdHeap []*held
+
+func (h holdHeap) Len() int           { return len(h) }
+func (h holdHeap) Less(i, j int) bool { return h[i].until.Before(h[j].until) }
+func (h holdHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].where, h[j].where = i, j
+}
+
+// Push appends a request.
+func (h *holdHeap) Push(x any) {
+	e := x.(*held)
+	e.where = len(*h)
+	*h = append(*h, e)
+}
+
+// Pop removes the last request.
+func (h *holdHeap) Pop() any {
+	last := len(*h) - 1
+	e := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	e.where = -1
+	return e
+}

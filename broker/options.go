@@ -1,0 +1,262 @@
+package broker
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rocketlog/rocketlog/internal/properties"
+	"github.com/rocketlog/rocketlog/internal/vfs"
+)
+
+// Options say what a broker is called, where it listens and how it behaves. The fields with a property tag are RocketMQ's
+// keys of broker.conf, with its meanings, units and, from DefaultOptions, its defaults. Numbers and texts that are zero
+// take the default when the broker is opened; switches are taken as they are, so start from DefaultOptions.
+type Options struct {
+	BrokerClusterName string `property:"brokerClusterName"` // name of the cluster; default DefaultCluster
+	BrokerName        string `property:"brokerName"`        // name of the master with its slaves; default the host's name
+	BrokerID          int64  `property:"brokerId"`          // 0 is the master; others are slaves, which are not served yet
+	BrokerRole        string `property:"brokerRole"`        // ASYNC_MASTER or SYNC_MASTER; default ASYNC_MASTER
+	BrokerIP1         string `property:"brokerIP1"`         // address that clients are told; default this machine's first one that others can reach
+	BrokerIP2         string `property:"brokerIP2"`         // address that slaves are told; default as BrokerIP1
+	BindAddress       string `property:"bindAddress"`       // address to listen on; default 0.0.0.0
+	ListenPort        int    `property:"listenPort"`        // main port, and two below it the one of clients with the VIP channel; default 10911, -1 any free port (for tests)
+	HAListenPort      int    `property:"haListenPort"`      // port that slaves are told; default ListenPort + 1
+	NamesrvAddr       string `property:"namesrvAddr"`       // name servers to register with, with ";" between; none by default
+	BrokerPermission  int32  `property:"brokerPermission"`  // 4 read, 2 write; default 6
+
+	RegisterNameServerPeriod   int64 `property:"registerNameServerPeriod"`   // ms between registrations, 10000 to 60000; default 30000
+	RegisterBrokerTimeoutMills int64 `property:"registerBrokerTimeoutMills"` // ms that a registration may take; default 24000
+
+	AutoCreateTopicEnable       bool   `property:"autoCreateTopicEnable"`       // make a topic when a message is sent to it; default true
+	DefaultTopicQueueNums       int32  `property:"defaultTopicQueueNums"`       // queues of such a topic at most; default 8
+	AutoCreateSubscriptionGroup bool   `property:"autoCreateSubscriptionGroup"` // make a group when it first consumes; default true
+	ClusterTopicEnable          bool   `property:"clusterTopicEnable"`          // the topic called as the cluster may be used; default true
+	BrokerTopicEnable           bool   `property:"brokerTopicEnable"`           // the topic called as the broker may be used; default true
+	TraceTopicEnable            bool   `property:"traceTopicEnable"`            // make the trace topic; default false
+	MsgTraceTopicName           string `property:"msgTraceTopicName"`           // default RMQ_SYS_TRACE_TOPIC
+	RejectTransactionMessage    bool   `property:"rejectTransactionMessage"`    // default false; transactions are refused either way, so far
+	RegionID                    string `property:"regionId"`                    // default DefaultRegion
+	TraceOn                     bool   `property:"traceOn"`                     // tell producers to report traces; default true
+
+	LongPollingEnable               bool  `property:"longPollingEnable"`                  // hold pulls that find nothing; default true
+	ShortPollingTimeMills           int64 `property:"shortPollingTimeMills"`              // ms of the hold otherwise; default 1000
+	LitePullMessageEnable           bool  `property:"litePullMessageEnable"`              // default true
+	RejectPullConsumerEnable        bool  `property:"rejectPullConsumerEnable"`           // refuse pulls of groups without heartbeat; default false
+	FilterSupportRetry              bool  `property:"filterSupportRetry"`                 // filter retry topics too; default false
+	NotifyConsumerIDsChangedEnable  bool  `property:"notifyConsumerIdsChangedEnable"`     // tell consumers when their group changes; default true
+	UseServerSideResetOffset        bool  `property:"useServerSideResetOffset"`           // a reset of offsets is the broker's affair; default true
+	FlushConsumerOffsetInterval     int64 `property:"flushConsumerOffsetInterval"`        // ms from a commit to its being durable; default 5000
+	ConsumerOffsetUpdateVersionStep int64 `property:"consumerOffsetUpdateVersionStep"`    // commits per data version; default 500
+	FlushDelayOffsetInterval        int64 `property:"flushDelayOffsetInterval"`           // ms from a delivery of a delayed message to its being noted on disk; default 10000
+	StartAcceptSendRequestTimeStamp int64 `property:"startAcceptSendRequestTimeStamp"`    // Unix ms before which sends are refused; default 0
+	ValidateSystemTopicWhenUpdate   bool  `property:"validateSystemTopicWhenUpdateTopic"` // administrators may not change system topics; default true
+	ClearRetryTopicWhenDeleteTopic  bool  `property:"clearRetryTopicWhenDeleteTopic"`     // default true
+
+	MaxPullHolds   int `property:"maxPullHolds"`   // pulls held at most before more are answered at once (not RocketMQ's); default 100000
+	MaxPendingPuts int `property:"maxPendingPuts"` // messages that wait for the disk at most before more are refused (not RocketMQ's); default 100000
+
+	DefaultQueryMaxNum int `property:"defaultQueryMaxNum"` // messages of a query by unique key; default 32
+
+	StoreOptions
+
+	// OnConfigChange is called with settings that an administrator changes, before they count: to keep them for the next
+	// start. An error refuses the change. Default: they count until the broker ends.
+	OnConfigChange func([]properties.Entry) error
+
+	FS     vfs.FS           // default the operating system's
+	Logger *slog.Logger     // default slog.Default()
+	Now    func() time.Time // default time.Now
+}
+
+// anyPort as a port to listen on is any free one.
+const anyPort = -1
+
+// DefaultOptions returns the options with RocketMQ's defaults.
+func DefaultOptions() *Options {
+	o := &Options{
+		AutoCreateTopicEnable:          true,
+		AutoCreateSubscriptionGroup:    true,
+		ClusterTopicEnable:             true,
+		BrokerTopicEnable:              true,
+		TraceOn:                        true,
+		LongPollingEnable:              true,
+		LitePullMessageEnable:          true,
+		NotifyConsumerIDsChangedEnable: true,
+		UseServerSideResetOffset:       true,
+		ValidateSystemTopicWhenUpdate:  true,
+		ClearRetryTopicWhenDeleteTopic: true,
+		StoreOptions:                   defaultStoreOptions(),
+	}
+	o.ensureDefaults()
+	return o
+}
+
+// ensureDefaults gives every number and text that is zero its default.
+func (o *Options) ensureDefaults() {
+	o.BrokerClusterName = cmp.Or(o.BrokerClusterName, "DefaultCluster")
+	o.BrokerName = cmp.Or(o.BrokerName, hostName())
+	o.BrokerRole = cmp.Or(o.BrokerRole, "ASYNC_MASTER")
+	o.BrokerIP1 = cmp.Or(o.BrokerIP1, reachableAddress())
+	o.BrokerIP2 = cmp.Or(o.BrokerIP2, o.BrokerIP1)
+	o.BindAddress = cmp.Or(o.BindAddress, "0.0.0.0")
+	o.ListenPort = cmp.Or(o.ListenPort, 10911)
+	o.BrokerPermission = cmp.Or(o.BrokerPermission, permRead|permWrite)
+	o.RegisterNameServerPeriod = cmp.Or(o.RegisterNameServerPeriod, 30000)
+	o.RegisterBrokerTimeoutMills = cmp.Or(o.RegisterBrokerTimeoutMills, 24000)
+	o.DefaultTopicQueueNums = cmp.Or(o.DefaultTopicQueueNums, 8)
+	o.MsgTraceTopicName = cmp.Or(o.MsgTraceTopicName, "RMQ_SYS_TRACE_TOPIC")
+	o.RegionID = cmp.Or(o.RegionID, "DefaultRegion")
+	o.ShortPollingTimeMills = cmp.Or(o.ShortPollingTimeMills, 1000)
+	o.FlushConsumerOffsetInterval = cmp.Or(o.FlushConsumerOffsetInterval, 5000)
+	o.ConsumerOffsetUpdateVersionStep = cmp.Or(o.ConsumerOffsetUpdateVersionStep, 500)
+	o.FlushDelayOffsetInterval = cmp.Or(o.FlushDelayOffsetInterval, 10000)
+	o.MaxPullHolds = cmp.Or(o.MaxPullHolds, 100000)
+	o.MaxPendingPuts = cmp.Or(o.MaxPendingPuts, 100000)
+	o.DefaultQueryMaxNum = cmp.Or(o.DefaultQueryMaxNum, 32)
+	o.StoreOptions.ensureDefaults()
+	if o.FS == nil {
+		o.FS = vfs.OS
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+}
+
+// Validate says everything that is wrong with the options, each complaint naming the property.
+func (o *Options) Validate() error {
+	var faults []error
+	fault := func(property, format string, args ...any) {
+		faults = append(faults, fmt.Errorf("property %s: %s", property, fmt.Sprintf(format, args...)))
+	}
+	if f := topicNameFault(o.BrokerClusterName); f != "" {
+		fault("brokerClusterName", "%q cannot name a topic: %s", o.BrokerClusterName, f)
+	}
+	if f := topicNameFault(o.BrokerName); f != "" {
+		fault("brokerName", "%q cannot name a topic: %s", o.BrokerName, f)
+	}
+	if o.BrokerRole != "ASYNC_MASTER" && o.BrokerRole != "SYNC_MASTER" {
+		fault("brokerRole", "%q is not served; ASYNC_MASTER and SYNC_MASTER are", o.BrokerRole)
+	}
+	if o.BrokerID != 0 {
+		fault("brokerId", "%d: only masters, with 0, are served", o.BrokerID)
+	}
+	if o.ListenPort != anyPort && (o.ListenPort < 3 || o.ListenPort > 65535) {
+		fault("listenPort", "%d is not between 3 and 65535", o.ListenPort)
+	}
+	for _, ip := range [][2]string{{"brokerIP1", o.BrokerIP1}, {"brokerIP2", o.BrokerIP2}} {
+		if ip[1] == "" || strings.ContainsAny(ip[1], " ;,") {
+			fault(ip[0], "%q is no address", ip[1])
+		}
+	}
+	for _, addr := range o.nameServers() {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			fault("namesrvAddr", "%q is not host:port", addr)
+		}
+	}
+	if o.BrokerPermission&^(permRead|permWrite) != 0 {
+		fault("brokerPermission", "%d is not 2, 4 or 6", o.BrokerPermission)
+	}
+	o.StoreOptions.validate(fault)
+	return errors.Join(faults...)
+}
+
+// nameServers are the addresses of NamesrvAddr.
+func (o *Options) nameServers() (list []string) {
+	for addr := range strings.SplitSeq(o.NamesrvAddr, ";") {
+		if addr = strings.TrimSpace(addr); addr != "" && !slices.Contains(list, addr) {
+			list = append(list, addr)
+		}
+	}
+	return list
+}
+
+// parseDelayLevels reads the levels of messageDelayLevel; level n is the n-th from one.
+func parseDelayLevels(text string) ([]time.Duration, error) {
+	units := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour}
+	var levels []time.Duration
+	for field := range strings.FieldsSeq(text) {
+		unit, ok := units[field[len(field)-1]]
+		n, err := strconv.ParseInt(field[:len(field)-1], 10, 32)
+		if !ok || err != nil || n < 0 {
+			return nil, fmt.Errorf("level %d: %q is not a number with s, m, h or d behind it", len(levels)+1, field)
+		}
+		levels = append(levels, time.Duration(n)*unit)
+	}
+	return levels, nil
+}
+
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil || topicNameFault(name) != "" {
+		return "DEFAULT_BROKER" // as BrokerConfig does when the host has no name, or none that a topic may have
+	}
+	return name
+}
+
+func homeFolder(name string) string {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return name
+	}
+	return filepath.Join(home, name)
+}
+
+// reachableAddress picks the address that clients are told: the first of an interface that is up and not the loopback,
+// IPv4 before IPv6 and public or site addresses before link-local ones, as RemotingUtil.getLocalAddress. On a machine
+// with nothing but the loopback it is 127.0.0.1.
+func reachableAddress() string {
+	best := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	bestRank := 0
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return best.String()
+	}
+	for _, i := range interfaces {
+		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagLoopback != 0 {
+			continue
+		}
+		addresses, err := i.Addrs()
+		if err != nil {
+			continue
+		}
+		for _, a := range addresses {
+			prefix, err := netip.ParsePrefix(a.String())
+			if err != nil {
+				continue
+			}
+			if rank := addressRank(prefix.Addr().Unmap()); rank > bestRank {
+				best, bestRank = prefix.Addr().Unmap(), rank
+			}
+		}
+	}
+	return best.WithZone("").String()
+}
+
+// addressRank says how good an address is to be told to clients; 0 is not at all.
+func addressRank(a netip.Addr) int {
+	switch {
+	case !a.IsValid() || a.IsLoopback() || a.IsUnspecified() || a.IsMulticast():
+		return 0
+	case a.Is4() && !a.IsLinkLocalUnicast():
+		return 4
+	case a.Is4():
+		return 2
+	case !a.IsLinkLocalUnicast():
+		return 3
+	default:
+		return 0
+	}
+}

@@ -1,0 +1,390 @@
+package broker
+
+import (
+	"bytes"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rocketlog/rocketlog/broker/filter"
+	"github.com/rocketlog/rocketlog/engine"
+	"github.com/rocketlog/rocketlog/message"
+	"github.com/rocketlog/rocketlog/remoting"
+	"github.com/rocketlog/rocketlog/remoting/protocol"
+)
+
+// The forbidden types of a refused pull.
+const (
+	forbiddenBroker       = 1
+	forbiddenGroup        = 2
+	forbiddenTopic        = 3
+	forbiddenBroadcast    = 4
+	forbiddenSubscription = 5
+)
+
+// holdMax bounds how long a pull may ask to be held.
+const holdMax = 10 * time.Minute
+
+// A puller serves messages to consumers that pull (Java's PullMessageProcessor). A pull is handled on the goroutine that
+// read it; what it finds leaves for the connection without being copied. One that finds nothing may be held until
+// something arrives.
+type puller struct {
+	b     *Broker
+	holds *holdTable
+
+	expressions struct {
+		sync.RWMutex
+		table map[string]*subscription // by text: what pulls without a heartbeat ask for
+	}
+}
+
+// expressionsMax bounds the cache of expressions; it starts again when it is full.
+const expressionsMax = 4096
+
+func newPuller(b *Broker, holds *holdTable) *puller {
+	p := &puller{b: b, holds: holds}
+	p.expressions.table = map[string]*subscription{}
+	return p
+}
+
+// A pulling is one pull on its way: from its request to the write of what it found. It is used again.
+type pulling struct {
+	p      *puller
+	conn   *remoting.Conn
+	ticket remoting.Ticket
+	header protocol.PullMessageRequestHeader
+
+	group        *protocol.SubscriptionGroupConfig
+	topic        *topic
+	queue        int32
+	offset       int64
+	most         int32
+	flags        protocol.PullSysFlag
+	version      int64
+	subscription *subscription
+
+	get     engine.GetRequest
+	res     engine.GetResult
+	release func() // d.free, made once
+}
+
+var pullings sync.Pool
+
+func newPulling() *pulling {
+	if d, ok := pullings.Get().(*pulling); ok {
+		return d
+	}
+	d := new(pulling)
+	d.release = d.free
+	return d
+}
+
+// message handles PULL_MESSAGE and LITE_PULL_MESSAGE.
+func (p *puller) message(conn *remoting.Conn, req *remoting.Command) *remoting.Command {
+	d := newPulling()
+	d.p, d.conn, d.ticket = p, conn, req.Ticket()
+	resp := remoting.NewResponse(protocol.Success, "")
+	if err := d.prepare(req, resp); err != nil {
+		c := call{resp: resp}
+		c.fail(err)
+		d.free()
+		return resp
+	}
+	d.commit()
+	return d.run(resp, true)
+}
+
+// prepare finds group, topic and subscription, or says why the pull is refused. A refusal may add to resp's header.
+func (d *pulling) prepare(req *remoting.Command, resp *remoting.Command) error {
+	h := &d.header
+	if err := h.Decode(&req.Fields); err != nil {
+		return err
+	}
+	b := d.p.b
+	o := b.options()
+	if o.BrokerPermission&permRead == 0 {
+		return forbid(resp, forbiddenBroker, "the broker[%s] pulling message is forbidden", o.BrokerIP1)
+	}
+	if req.RequestCode() == protocol.LitePullMessage && !o.LitePullMessageEnable {
+		return forbid(resp, forbiddenBroker, "the broker[%s] for lite pull consumer is forbidden", o.BrokerIP1)
+	}
+	if d.group = b.groups.find(h.ConsumerGroup); d.group == nil {
+		var err error
+		if d.group, err = b.groups.findOrCreate(string(h.ConsumerGroup), o, b.now().UnixMilli()); d.group == nil {
+			return refuse(protocol.SubscriptionGroupNotExist, "subscription group [%s] does not exist", h.ConsumerGroup)
+		} else if err != nil {
+			b.log.Error("group is not on disk", "group", d.group.GroupName, "error", err)
+		}
+	}
+	if d.topic = b.topics.find(h.Topic); d.topic == nil {
+		return refuse(protocol.TopicNotExist, "topic[%s] not exist, apply first please!", h.Topic)
+	}
+	d.queue, d.offset, d.most, d.flags, d.version = h.QueueID, h.QueueOffset, h.MaxMsgNums, h.SysFlag, h.SubVersion
+	if err := d.permitted(resp); err != nil {
+		return err
+	}
+	if err := d.subscribe(); err != nil {
+		return err
+	}
+	return d.allowed(resp, o)
+}
+
+// forbid refuses a pull with the type of what forbids it in the header.
+func forbid(resp *remoting.Command, kind int64, format string, args ...any) error {
+	resp.Fields.AddInt("forbiddenType", kind)
+	return refuse(protocol.NoPermission, format, args...)
+}
+
+// permitted checks what may change while the pull is held.
+func (d *pulling) permitted(resp *remoting.Command) error {
+	switch {
+	case !d.group.ConsumeEnable:
+		return forbid(resp, forbiddenGroup, "subscription group no permission, %s", d.group.GroupName)
+	case !d.topic.readable():
+		return forbid(resp, forbiddenTopic, "the topic[%s] pulling message is forbidden", d.topic.name)
+	case d.queue < 0 || d.queue >= d.topic.config.Load().ReadQueueNums:
+		return refuse(protocol.InvalidParameter, "queueId[%d] is illegal, topic:[%s] topicConfig.readQueueNums:[%d] consumer:[%v]",
+			d.queue, d.topic.name, d.topic.config.Load().ReadQueueNums, d.conn.RemoteAddr())
+	}
+	return nil
+}
+
+// subscribe finds what the pull subscribes to: what it says itself, or what its group's heartbeats say.
+func (d *pulling) subscribe() error {
+	b := d.p.b
+	if d.flags.Has(protocol.PullSubscription) {
+		s, err := d.p.expression(d.header.ExpressionType, d.header.Subscription)
+		if err != nil {
+			return err
+		}
+		d.subscription = s
+		b.consumers.noteSubscription(d.group.GroupName, d.topic.name, s)
+		return nil
+	}
+	v := b.consumers.view(d.group.GroupName, d.topic.name)
+	switch {
+	case !v.online:
+		return refuse(protocol.SubscriptionNotExist, "the consumer's group info not exist: %s has no consumer that sends heartbeats", d.group.GroupName)
+	case v.subscription == nil:
+		return refuse(protocol.SubscriptionNotExist, "the consumer's subscription not exist: %s does not subscribe to %s", d.group.GroupName, d.topic.name)
+	case v.subscription.data.SubVersion < d.version:
+		return refuse(protocol.SubscriptionNotLatest, "the consumer's subscription not latest: %d is known, %d asked for", v.subscription.data.SubVersion, d.version)
+	}
+	d.subscription = v.subscription
+	return nil
+}
+
+// expression returns the subscription that a pull carries.
+func (p *puller) expression(kind, text []byte) (*subscription, error) {
+	key := text
+	if len(kind) > 0 && string(kind) != filter.TypeTag {
+		key = append(append(bytes.Clone(kind), 0), text...)
+	}
+	p.expressions.RLock()
+	s := p.expressions.table[string(key)]
+	p.expressions.RUnlock()
+	if s != nil {
+		return s, nil
+	}
+	if _, err := filter.Compile(string(kind), string(text)); err != nil && filter.IsTag(string(kind)) {
+		return nil, refuse(protocol.SubscriptionParseFailed, "parse the consumer's subscription failed: %v", err)
+	}
+	s = newSubscription(protocol.SubscriptionData{SubString: string(text), ExpressionType: string(kind)})
+	p.expressions.Lock()
+	defer p.expressions.Unlock()
+	if len(p.expressions.table) >= expressionsMax {
+		clear(p.expressions.table)
+	}
+	p.expressions.table[string(key)] = s
+	return s, nil
+}
+
+// allowed checks what the group and its subscription may do.
+func (d *pulling) allowed(resp *remoting.Command, o *Options) error {
+	b, group := d.p.b, d.group.GroupName
+	if d.subscription.filter == nil {
+		return refuse(protocol.SystemError, "The broker does not support consumer to filter message by %s", d.subscription.data.ExpressionType)
+	}
+	if !d.group.ConsumeBroadcastEnable || o.RejectPullConsumerEnable {
+		v := b.consumers.view(group, d.topic.name)
+		if v.broadcasting && !d.group.ConsumeBroadcastEnable {
+			return forbid(resp, forbiddenBroadcast, "the consumer group[%s] can not consume by broadcast way", group)
+		}
+		if o.RejectPullConsumerEnable && !v.online {
+			return refuse(protocol.SubscriptionNotExist, "the consumer's group info not exist: %s has no consumer that sends heartbeats", group)
+		}
+	}
+	if b.groups.readForbidden(group, d.topic.name) {
+		return forbid(resp, forbiddenSubscription, "the consumer group[%s] is forbidden for topic[%s]", group, d.topic.name)
+	}
+	return nil
+}
+
+// commit takes in the offset that a pull brings along.
+func (d *pulling) commit() {
+	if d.flags.Has(protocol.PullCommitOffset) && !d.p.b.offsets.pendingReset(d.topic.name, d.group.GroupName, d.queue) {
+		d.p.b.offsets.commit(d.topic.name, d.group.GroupName, d.queue, d.header.CommitOffset)
+	}
+}
+
+// run reads, and returns the answer; or nil when the pull is held, in which case d is no longer the caller's.
+func (d *pulling) run(resp *remoting.Command, mayHold bool) *remoting.Command {
+	b := d.p.b
+	if offset, ok := b.offsets.takeReset(d.topic.name, d.group.GroupName, d.queue); ok {
+		resp.Code, resp.Remark = int32(protocol.PullOffsetMoved), "OFFSET_RESET"
+		d.res.Status, d.res.NextOffset = engine.OffsetTooSmall, message.QueueOffset(offset)
+		d.res.MinOffset = b.store.MinOffset(d.topic.name, d.queue)
+		d.res.MaxOffset = b.store.MaxOffset(d.topic.name, d.queue)
+		d.addHeader(resp)
+		d.free()
+		return resp
+	}
+	d.read()
+	code := d.code()
+	if code == protocol.PullNotFound && mayHold && d.wait() {
+		// The answer to hand out later is a new one.
+		return nil
+	}
+	d.count(code)
+	resp.Code, resp.Remark = int32(code), d.res.Status.String()
+	d.addHeader(resp)
+	if code == protocol.Success {
+		resp.Segments, resp.Release = d.res.Segments, d.release
+	} else {
+		d.free()
+	}
+	return resp
+}
+
+// read asks the store.
+func (d *pulling) read() {
+	b := d.p.b
+	d.get = engine.GetRequest{
+		Topic: d.topic.name, QueueID: d.queue, Offset: message.QueueOffset(d.offset), MaxMsgs: int(d.most),
+	}
+	if f := d.filter(); f != nil {
+		d.get.Filter = f
+	}
+	b.store.Get(&d.get, &d.res)
+	b.offsets.notePull(d.topic.name, d.group.GroupName, d.queue, int64(d.res.NextOffset))
+}
+
+// filter is what the store leaves out; nil when that is nothing. Retry topics have passed the filter before.
+func (d *pulling) filter() *filter.Expression {
+	f := d.subscription.filter
+	if f.MatchesAll() || strings.HasPrefix(d.topic.name, message.RetryTopicPrefix) && !d.p.b.options().FilterSupportRetry {
+		return nil
+	}
+	return f
+}
+
+// code is the answer that a status of the store means to a consumer.
+func (d *pulling) code() protocol.ResponseCode {
+	switch d.res.Status {
+	case engine.Found:
+		return protocol.Success
+	case engine.MessageWasRemoving, engine.NoMatchedMessage:
+		return protocol.PullRetryImmediately
+	case engine.NoMatchedLogicQueue, engine.NoMessageInQueue:
+		if d.offset != 0 {
+			return protocol.PullOffsetMoved
+		}
+		return protocol.PullNotFound
+	case engine.OffsetFoundNull, engine.OffsetOverflowOne:
+		return protocol.PullNotFound
+	default:
+		return protocol.PullOffsetMoved
+	}
+}
+
+func (d *pulling) count(code protocol.ResponseCode) {
+	s := d.p.b.stats
+	if code != protocol.Success {
+		s.missed.Add(1)
+		return
+	}
+	s.found.Add(1)
+	s.get.add(int64(d.res.Count), int64(d.res.Bytes))
+	s.gets(d.topic.name, d.group.GroupName).add(int64(d.res.Count), int64(d.res.Bytes))
+}
+
+func (d *pulling) addHeader(resp *remoting.Command) {
+	f := &resp.Fields
+	f.AddInt("suggestWhichBrokerId", 0) // the master: there is no slave to read from yet
+	f.AddInt("nextBeginOffset", int64(d.res.NextOffset))
+	f.AddInt("minOffset", int64(d.res.MinOffset))
+	f.AddInt("maxOffset", int64(d.res.MaxOffset))
+	f.AddInt("topicSysFlag", int64(d.topic.config.Load().TopicSysFlag))
+	f.AddInt("groupSysFlag", int64(d.group.GroupSysFlag))
+}
+
+// wait holds the pull, if it asks for that and there is room.
+func (d *pulling) wait() bool {
+	if !d.flags.Has(protocol.PullSuspend) || d.ticket.Oneway {
+		return false
+	}
+	b := d.p.b
+	o := b.options()
+	patience := time.Duration(d.header.SuspendTimeoutMillis) * time.Millisecond
+	if !o.LongPollingEnable {
+		patience = time.Duration(o.ShortPollingTimeMills) * time.Millisecond
+	}
+	if patience <= 0 {
+		return false
+	}
+	// What the header points to is gone when the request is; nothing of it is needed any more.
+	d.header = protocol.PullMessageRequestHeader{}
+	h := &held{
+		topic: d.topic.name, queue: d.queue, offset: d.offset, filter: d.filter(),
+		until: b.now().Add(min(patience, holdMax)), owner: d.conn, waiter: d,
+	}
+	if !d.p.holds.hold(h) {
+		return false
+	}
+	// A message that was dispatched after the read and before the hold has woken nobody.
+	d.p.holds.recheck(h, int64(b.store.MaxOffset(h.topic, h.queue)))
+	return true
+}
+
+// resume answers a held pull: a message has arrived, or its time is over.
+func (d *pulling) resume() {
+	resp := remoting.NewResponse(protocol.Success, "")
+	conn, ticket := d.conn, d.ticket
+	if err := d.revalidate(resp); err != nil {
+		c := call{resp: resp}
+		c.fail(err)
+		d.free()
+	} else {
+		resp = d.run(resp, false)
+	}
+	conn.ReplyTo(ticket, resp) //nolint:errcheck // a consumer that is gone does not care
+}
+
+// revalidate looks again at what may have changed while the pull was held.
+func (d *pulling) revalidate(resp *remoting.Command) error {
+	b := d.p.b
+	if b.topics.get(d.topic.name) != d.topic {
+		return refuse(protocol.TopicNotExist, "topic[%s] not exist, apply first please!", d.topic.name)
+	}
+	if config := b.groups.get(d.group.GroupName); config != nil {
+		d.group = config
+	}
+	if err := d.permitted(resp); err != nil {
+		return err
+	}
+	if !d.flags.Has(protocol.PullSubscription) {
+		if err := d.subscribe(); err != nil {
+			return err
+		}
+	}
+	return d.allowed(resp, b.options())
+}
+
+// free ends the pull: what it has borrowed from the store goes back.
+func (d *pulling) free() {
+	d.res.Release()
+	d.p, d.conn, d.group, d.topic, d.subscription = nil, nil, nil, nil, nil
+	d.header = protocol.PullMessageRequestHeader{}
+	d.get = engine.GetRequest{}
+	pullings.Put(d)
+}

@@ -1,0 +1,118 @@
+package broker
+
+import (
+	"math/rand/v2"
+	"strconv"
+
+	"github.com/rocketlog/rocketlog/engine"
+	"github.com/rocketlog/rocketlog/message"
+	"github.com/rocketlog/rocketlog/remoting/protocol"
+)
+
+// firstRetryLevel is the delay level of the first retry when the consumer does not ask for one: 10 s.
+const firstRetryLevel = 3
+
+// sendBack takes back a message that a consumer could not do: it comes again after a delay by way of the group's retry
+// topic, and after too many times goes to the group's dead letters (Java's consumerSendMsgBack).
+func (b *Broker) sendBack(c *call) error {
+	var h protocol.ConsumerSendMsgBackRequestHeader
+	if err := c.header(&h); err != nil {
+		return err
+	}
+	o := b.options()
+	config, err := b.groups.findOrCreate(h.Group, o, b.now().UnixMilli())
+	switch {
+	case config == nil:
+		return refuse(protocol.SubscriptionGroupNotExist, "subscription group not exist, %s", h.Group)
+	case err != nil:
+		b.log.Error("group is not on disk", "group", h.Group, "error", err)
+	case o.BrokerPermission&permWrite == 0:
+		return refuse(protocol.NoPermission, "the broker[%s] sending message is forbidden", o.BrokerIP1)
+	case config.RetryQueueNums <= 0:
+		return nil
+	}
+	ref, err := b.store.RecordAt(message.PhyOffset(h.Offset))
+	if err != nil {
+		return refuse(protocol.SystemError, "look message by offset failed, %d: %v", h.Offset, err)
+	}
+	defer ref.Release()
+	most := config.RetryMaxTimes
+	if c.req.Version >= protocol.Version3_4_9 {
+		most = h.MaxReconsumeTimes.Or(most)
+	}
+	m, err := b.retried(ref.Record(), config, h.DelayLevel, most)
+	if err != nil {
+		return err
+	}
+	original, ok := m.Properties.Get(message.PropertyRetryTopic)
+	if !ok {
+		original = ref.Record().Topic()
+	}
+	back := string(original)
+	if r := b.store.Put(m); r.Status != engine.PutOK {
+		return refuse(protocol.SystemError, "%s", putRemark(r, o))
+	}
+	b.stats.sendBacks(back, h.Group).add(1, 0)
+	b.stats.sendBack.Add(1)
+	return nil
+}
+
+// retried is the message that goes into the store for one given back.
+func (b *Broker) retried(r message.Record, config *protocol.SubscriptionGroupConfig, level, most int32) (*message.Message, error) {
+	m := new(message.Message)
+	r.Decode(m)
+	p := m.Properties
+	if _, ok := p.Get(message.PropertyRetryTopic); !ok {
+		p = p.Set(message.PropertyRetryTopic, m.Topic)
+	}
+	if _, ok := p.Get(message.PropertyOriginMessageID); !ok {
+		p = p.Set(message.PropertyOriginMessageID, string(message.AppendOffsetID(nil, m.StoreHost, r.PhyOffset())))
+	}
+	p = p.Set(message.PropertyWait, "false")
+	m.StoreHost = b.storeHost
+	dead := m.ReconsumeTimes >= most || level < 0
+	m.ReconsumeTimes++
+	if dead {
+		t, err := b.deadLetters(config.GroupName)
+		if err != nil {
+			return nil, err
+		}
+		m.Topic, m.QueueID, m.Properties = t.name, 0, p.Set(message.PropertyDelayLevel, "0")
+		return m, nil
+	}
+	t, err := b.retryTopic(config, false)
+	if err != nil {
+		return nil, err
+	}
+	if level == 0 {
+		level = firstRetryLevel + m.ReconsumeTimes - 1
+	}
+	level = min(level, b.sender.levels)
+	m.Topic, m.QueueID = t.name, rand.Int32N(config.RetryQueueNums)
+	m.Properties = p.Set(message.PropertyDelayLevel, strconv.Itoa(int(level)))
+	delayed(m, level, true)
+	return m, nil
+}
+
+// retryTopic returns the group's retry topic, made where needed.
+func (b *Broker) retryTopic(config *protocol.SubscriptionGroupConfig, order bool) (*topic, error) {
+	c := newTopicConfig(message.RetryTopic(config.GroupName), config.RetryQueueNums)
+	c.Order = order
+	return b.ownTopic(c)
+}
+
+// deadLetters returns the group's dead-letter topic, made where needed.
+func (b *Broker) deadLetters(group string) (*topic, error) {
+	return b.ownTopic(newTopicConfig(message.DLQTopic(group), dlqQueues))
+}
+
+func (b *Broker) ownTopic(c *protocol.TopicConfig) (*topic, error) {
+	t, err := b.topics.createIfAbsent(c, b.now().UnixMilli())
+	if err != nil {
+		b.log.Error("topic is not on disk", "topic", c.TopicName, "error", err)
+	}
+	if !t.writeable() {
+		return nil, refuse(protocol.NoPermission, "the topic[%s] sending message is forbidden", c.TopicName)
+	}
+	return t, nil
+}

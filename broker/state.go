@@ -1,0 +1,109 @@
+package broker
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"github.com/rocketlog/rocketlog/internal/vfs"
+	"github.com/rocketlog/rocketlog/remoting/protocol"
+)
+
+// A stateFile is one of the JSON files under config/, in the shape in which Java's ConfigManager writes it, with the
+// generation before it beside it as name.bak.
+type stateFile struct {
+	fs   vfs.FS
+	name string
+}
+
+// loadState decodes the file. When it is absent or cannot be parsed, the generation before it is taken instead and the
+// complaint says so: a power loss while Java writes the file leaves exactly that. An absent file, and one that is of no
+// use together with its backup, are nil.
+func loadState[T any](f stateFile) (v *T, complaint error) {
+	v, err := readState[T](f.fs, f.name)
+	if v != nil {
+		return v, nil
+	}
+	backup, backupErr := readState[T](f.fs, f.name+".bak")
+	if backup != nil && err != nil {
+		return backup, fmt.Errorf("%w; its backup is used instead", err)
+	}
+	return backup, errors.Join(err, backupErr)
+}
+
+// readState decodes one file; an absent one and an empty one are nil.
+func readState[T any](fsys vfs.FS, name string) (*T, error) {
+	data, err := vfs.ReadFile(fsys, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case len(data) == 0:
+		return nil, nil
+	}
+	v := new(T)
+	if err := protocol.UnmarshalJSON(data, v); err != nil {
+		return nil, fmt.Errorf("state file %s: %w", name, err)
+	}
+	return v, nil
+}
+
+// write replaces the file. Names of members are quoted, numbers too, which Java reads as well as its own bare ones.
+func (f stateFile) write(v any) error {
+	data, err := protocol.MarshalStandardJSON(v)
+	if err != nil {
+		return fmt.Errorf("state file %s: %w", f.name, err)
+	}
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, data, "", "\t"); err != nil {
+		return fmt.Errorf("state file %s: %w", f.name, err)
+	}
+	return vfs.WriteFileAtomic(f.fs, f.name, pretty.Bytes())
+}
+
+// A saver writes one state file on behalf of many: callers that come while a write is under way share the next one.
+type saver struct {
+	file     stateFile
+	snapshot func() any // called without the saver's lock
+
+	mu struct {
+		sync.Mutex
+		running bool
+		asked   uint64 // tickets given out
+		done    uint64 // every ticket up to here is on disk, or its write failed with err
+		err     error
+	}
+	cond sync.Cond
+}
+
+func newSaver(file stateFile, snapshot func() any) *saver {
+	s := &saver{file: file, snapshot: snapshot}
+	s.cond.L = &s.mu
+	return s
+}
+
+// save returns once what the state was when save was called is durable, or could not be made so.
+func (s *saver) save() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.asked++
+	ticket := s.mu.asked
+	for s.mu.done < ticket {
+		if s.mu.running {
+			s.cond.Wait()
+			continue
+		}
+		s.mu.running = true
+		upTo := s.mu.asked
+		s.mu.Unlock()
+		err := s.file.write(s.snapshot())
+		s.mu.Lock()
+		s.mu.running, s.mu.done, s.mu.err = false, upTo, err
+		s.cond.Broadcast()
+	}
+	return s.mu.err
+}

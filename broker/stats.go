@@ -1,0 +1,311 @@
+package broker
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// sampleEvery is the time between two samples of the statistics. Rates over ten seconds are therefore over ten to
+// twenty; in return an idle broker wakes up seldom.
+const sampleEvery = 10 * time.Second
+
+// Samples kept for each window, and how many samples apart they are.
+const (
+	minuteSamples, minuteStep = 7, 1
+	hourSamples, hourStep     = 7, 60
+	daySamples, dayStep       = 25, 360
+)
+
+// traffic counts messages of one kind: how often, how many, how large. Any goroutine may add.
+type traffic struct {
+	times, messages, bytes atomic.Int64
+
+	history *history // the sampler's
+}
+
+func (t *traffic) add(messages, bytes int64) {
+	t.times.Add(1)
+	t.messages.Add(messages)
+	t.bytes.Add(bytes)
+}
+
+func (t *traffic) sample(at int64) sample {
+	return sample{at: at, times: t.times.Load(), messages: t.messages.Load(), bytes: t.bytes.Load()}
+}
+
+// A sample is what a traffic had counted at a time, in milliseconds.
+type sample struct{ at, times, messages, bytes int64 }
+
+// history keeps old samples for rates over a minute, an hour and a day, and where wide is set over ten minutes.
+type history struct {
+	wide                   bool
+	ticks                  int
+	minute, ten, hour, day []sample
+}
+
+func (h *history) add(s sample) {
+	if h.ticks%minuteStep == 0 {
+		h.minute = push(h.minute, s, minuteSamples)
+	}
+	if h.wide {
+		h.ten = push(h.ten, s, 10*(minuteSamples-1)+1)
+	}
+	if h.ticks%hourStep == 0 {
+		h.hour = push(h.hour, s, hourSamples)
+	}
+	if h.ticks%dayStep == 0 {
+		h.day = push(h.day, s, daySamples)
+	}
+	h.ticks++
+}
+
+// push appends to a list that keeps the last limit samples.
+func push(list []sample, s sample, limit int) []sample {
+	if len(list) >= limit {
+		copy(list, list[1:])
+		list = list[:limit-1]
+	}
+	return append(list, s)
+}
+
+// since returns the sample of the list that is at least age old, or else its oldest.
+func since(list []sample, now sample, age time.Duration) sample {
+	for i := len(list) - 1; i >= 0; i-- {
+		if now.at-list[i].at >= age.Milliseconds() {
+			return list[i]
+		}
+	}
+	if len(list) > 0 {
+		return list[0]
+	}
+	return now
+}
+
+// rate is what happened between two samples.
+type rate struct{ sum, times, millis int64 }
+
+func (r rate) perSecond() float64 {
+	if r.millis <= 0 {
+		return 0
+	}
+	return float64(r.sum) * 1000 / float64(r.millis)
+}
+
+func (r rate) perTime() float64 {
+	if r.times <= 0 {
+		return 0
+	}
+	return float64(r.sum) / float64(r.times)
+}
+
+// The statistics that mqadmin and the dashboard ask for by name (Java's Stats).
+const (
+	statTopicPutNums  = "TOPIC_PUT_NUMS"
+	statTopicPutSize  = "TOPIC_PUT_SIZE"
+	statGroupGetNums  = "GROUP_GET_NUMS"
+	statGroupGetSize  = "GROUP_GET_SIZE"
+	statSendBackNums  = "SNDBCK_PUT_NUMS"
+	statBrokerPutNums = "BROKER_PUT_NUMS"
+	statBrokerGetNums = "BROKER_GET_NUMS"
+)
+
+// stats holds the counters of a broker that belong to no table of their own.
+type stats struct {
+	bootTime int64 // Unix milliseconds
+
+	put      traffic // messages taken in from clients
+	get      traffic // messages given out to consumers
+	found    atomic.Int64
+	missed   atomic.Int64
+	refused  atomic.Int64 // sends that ended without being stored
+	sendBack atomic.Int64
+
+	mu struct {
+		sync.RWMutex
+		gets      map[topicGroup]*traffic
+		sendBacks map[topicGroup]*traffic
+
+		found, missed              []sample // messages is the count
+		day                        int64    // the calendar day of the morning values
+		putYesterday, getYesterday int64
+		putMorning, getMorning     int64
+	}
+}
+
+func newStats(now time.Time) *stats {
+	s := &stats{bootTime: now.UnixMilli()}
+	s.mu.gets = map[topicGroup]*traffic{}
+	s.mu.sendBacks = map[topicGroup]*traffic{}
+	s.mu.day = calendarDay(now)
+	s.put.history, s.get.history = &history{wide: true}, &history{wide: true}
+	s.sample(now, nil)
+	return s
+}
+
+func calendarDay(t time.Time) int64 {
+	y, m, d := t.Date()
+	return int64(y)*10000 + int64(m)*100 + int64(d)
+}
+
+// gets returns the counters of what the group reads from the topic. The names must outlive the call.
+func (s *stats) gets(topic, group string) *traffic { return s.ofGroup(s.mu.gets, topic, group) }
+
+func (s *stats) sendBacks(topic, group string) *traffic {
+	return s.ofGroup(s.mu.sendBacks, topic, group)
+}
+
+func (s *stats) ofGroup(table map[topicGroup]*traffic, topic, group string) *traffic {
+	key := topicGroup{topic, group}
+	s.mu.RLock()
+	t := table[key]
+	s.mu.RUnlock()
+	if t != nil {
+		return t
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t = table[key]; t == nil {
+		t = &traffic{}
+		table[topicGroup{strings.Clone(topic), strings.Clone(group)}] = t
+	}
+	return t
+}
+
+// forget drops the counters for which the predicate holds.
+func (s *stats) forget(drop func(topic, group string) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, table := range []map[topicGroup]*traffic{s.mu.gets, s.mu.sendBacks} {
+		for k := range table {
+			if drop(k.topic, k.group) {
+				delete(table, k)
+			}
+		}
+	}
+}
+
+// sample takes one sample of everything that has ever counted something.
+func (s *stats) sample(now time.Time, topics []*topic) {
+	at := now.UnixMilli()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	take := func(t *traffic) {
+		if t.history == nil {
+			if t.times.Load() == 0 {
+				return
+			}
+			t.history = &history{}
+		}
+		t.history.add(t.sample(at))
+	}
+	take(&s.put)
+	take(&s.get)
+	s.mu.found = push(s.mu.found, sample{at: at, messages: s.found.Load()}, 61)
+	s.mu.missed = push(s.mu.missed, sample{at: at, messages: s.missed.Load()}, 61)
+	for _, t := range topics {
+		take(&t.puts)
+	}
+	for _, t := range s.mu.gets {
+		take(t)
+	}
+	for _, t := range s.mu.sendBacks {
+		take(t)
+	}
+	if day := calendarDay(now); day != s.mu.day {
+		s.mu.day = day
+		s.mu.putYesterday, s.mu.getYesterday = s.mu.putMorning, s.mu.getMorning
+		s.mu.putMorning, s.mu.getMorning = s.put.messages.Load(), s.get.messages.Load()
+	}
+}
+
+// windows returns what the named statistic says of the last minute, hour and day.
+func (s *stats) windows(name, key string, topics *topicTable, now int64) (minute, hour, day rate, ok bool) {
+	t, bytes := s.named(name, key, topics)
+	if t == nil {
+		return
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if t.history == nil && t.times.Load() == 0 {
+		return
+	}
+	last := t.sample(now)
+	between := func(list []sample) rate {
+		first := last
+		if len(list) > 0 {
+			first = list[0]
+		}
+		r := rate{sum: last.messages - first.messages, times: last.times - first.times, millis: last.at - first.at}
+		if bytes {
+			r.sum = last.bytes - first.bytes
+		}
+		return r
+	}
+	if t.history != nil {
+		return between(t.history.minute), between(t.history.hour), between(t.history.day), true
+	}
+	return rate{}, rate{}, rate{}, true
+}
+
+// named finds the traffic of a statistic, and whether its bytes are meant.
+func (s *stats) named(name, key string, topics *topicTable) (t *traffic, bytes bool) {
+	switch name {
+	case statTopicPutNums, statTopicPutSize:
+		if e := topics.get(key); e != nil {
+			return &e.puts, name == statTopicPutSize
+		}
+	case statGroupGetNums, statGroupGetSize, statSendBackNums:
+		topic, group, _ := strings.Cut(key, groupSeparator)
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+		if name == statSendBackNums {
+			return s.mu.sendBacks[topicGroup{topic, group}], false
+		}
+		return s.mu.gets[topicGroup{topic, group}], name == statGroupGetSize
+	case statBrokerPutNums:
+		return &s.put, false
+	case statBrokerGetNums:
+		return &s.get, false
+	}
+	return nil, false
+}
+
+// rates are messages or events per second over ten seconds, a minute and ten minutes.
+type rates [3]float64
+
+var rateSpans = [3]time.Duration{10 * time.Second, time.Minute, 10 * time.Minute}
+
+func ratesOf(list []sample, last sample) (r rates) {
+	for i, span := range rateSpans {
+		first := since(list, last, span)
+		r[i] = rate{sum: last.messages - first.messages, millis: last.at - first.at}.perSecond()
+	}
+	return r
+}
+
+// statsSnapshot is what the runtime information tells of the counters.
+type statsSnapshot struct {
+	put, get, found, missed     rates
+	puts, gets                  int64
+	putMorning, putYesterday    int64
+	getMorning, getYesterday    int64
+	putTimes, putBytes, refused int64
+}
+
+func (s *stats) snapshot(now int64) statsSnapshot {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	put, get := s.put.sample(now), s.get.sample(now)
+	return statsSnapshot{
+		put:    ratesOf(s.put.history.ten, put),
+		get:    ratesOf(s.get.history.ten, get),
+		found:  ratesOf(s.mu.found, sample{at: now, messages: s.found.Load()}),
+		missed: ratesOf(s.mu.missed, sample{at: now, messages: s.missed.Load()}),
+		puts:   put.messages, gets: get.messages,
+		putMorning: s.mu.putMorning, putYesterday: s.mu.putYesterday,
+		getMorning: s.mu.getMorning, getYesterday: s.mu.getYesterday,
+		putTimes: put.times, putBytes: put.bytes, refused: s.refused.Load(),
+	}
+}

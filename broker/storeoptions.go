@@ -1,0 +1,151 @@
+package broker
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rocketlog/rocketlog/engine"
+)
+
+// StoreOptions are RocketMQ's settings of the message store, by its keys and with its units.
+type StoreOptions struct {
+	FlushDiskType                     string `property:"flushDiskType"`                     // ASYNC_FLUSH or SYNC_FLUSH; default ASYNC_FLUSH
+	SyncFlushTimeout                  int64  `property:"syncFlushTimeout"`                  // ms; default 5000
+	MappedFileSizeCommitLog           int64  `property:"mappedFileSizeCommitLog"`           // bytes; default 1 GiB
+	MappedFileSizeConsumeQueue        int64  `property:"mappedFileSizeConsumeQueue"`        // bytes; default 6000000
+	MessageIndexEnable                bool   `property:"messageIndexEnable"`                // default true
+	MaxHashSlotNum                    int    `property:"maxHashSlotNum"`                    // default 5000000
+	MaxIndexNum                       int    `property:"maxIndexNum"`                       // default 20000000
+	TransientStorePoolEnable          bool   `property:"transientStorePoolEnable"`          // default false
+	FlushIntervalCommitLog            int64  `property:"flushIntervalCommitLog"`            // ms; default 500
+	FlushCommitLogLeastPages          int    `property:"flushCommitLogLeastPages"`          // default 4
+	FlushCommitLogThoroughInterval    int64  `property:"flushCommitLogThoroughInterval"`    // ms; default 10000
+	CommitIntervalCommitLog           int64  `property:"commitIntervalCommitLog"`           // ms; default 200
+	FlushIntervalConsumeQueue         int64  `property:"flushIntervalConsumeQueue"`         // ms; default 1000
+	FlushConsumeQueueLeastPages       int    `property:"flushConsumeQueueLeastPages"`       // default 2
+	FlushConsumeQueueThoroughInterval int64  `property:"flushConsumeQueueThoroughInterval"` // ms; default 60000
+	FileReservedTime                  int64  `property:"fileReservedTime"`                  // hours; default 72
+	DeleteWhen                        string `property:"deleteWhen"`                        // hours of the day, with ";" between; default 04
+	CleanResourceInterval             int64  `property:"cleanResourceInterval"`             // ms; default 10000
+	DiskMaxUsedSpaceRatio             int    `property:"diskMaxUsedSpaceRatio"`             // percent; default 75
+	DiskSpaceCleanForciblyRatio       int    `property:"diskSpaceCleanForciblyRatio"`       // percent; default 85
+	DiskSpaceWarningLevelRatio        int    `property:"diskSpaceWarningLevelRatio"`        // percent; default 90
+	CleanFileForciblyEnable           bool   `property:"cleanFileForciblyEnable"`           // default true
+	MaxLogBytes                       int64  `property:"maxLogBytes"`                       // bytes of log kept at most (not RocketMQ's); default unbounded
+	AccessMessageInMemoryMaxRatio     int    `property:"accessMessageInMemoryMaxRatio"`     // percent of memory; default 40
+	MaxTransferBytesOnMessageInMemory int    `property:"maxTransferBytesOnMessageInMemory"` // bytes of one pull; default 262144
+	MaxTransferCountOnMessageInMemory int    `property:"maxTransferCountOnMessageInMemory"` // messages of one pull; default 32
+	MaxTransferBytesOnMessageInDisk   int    `property:"maxTransferBytesOnMessageInDisk"`   // the same of old messages; default 65536
+	MaxTransferCountOnMessageInDisk   int    `property:"maxTransferCountOnMessageInDisk"`   // default 8
+	MaxFilterMessageSize              int    `property:"maxFilterMessageSize"`              // bytes of queue that one filtered pull looks at; default 16000
+	MaxMsgsNumBatch                   int    `property:"maxMsgsNumBatch"`                   // messages of a query by key; default 64
+	MaxMessageSize                    int    `property:"maxMessageSize"`                    // bytes of a body, or of a batch; default 4 MiB
+	MessageDelayLevel                 string `property:"messageDelayLevel"`                 // default "1s 5s 10s 30s 1m ... 2h"
+	StorePathRootDir                  string `property:"storePathRootDir"`                  // folder of the data; default $HOME/store
+	StorePathCommitLog                string `property:"storePathCommitLog"`                // folder of the log; default commitlog below the root
+}
+
+// defaultStoreOptions has the switches that are on by default.
+func defaultStoreOptions() StoreOptions {
+	return StoreOptions{MessageIndexEnable: true, CleanFileForciblyEnable: true}
+}
+
+// defaultDelayLevels are the delay levels of RocketMQ.
+const defaultDelayLevels = "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h"
+
+// ensureDefaults gives what the broker itself reads, and what it shows, RocketMQ's defaults.
+func (o *StoreOptions) ensureDefaults() {
+	o.FlushDiskType = strings.ToUpper(cmp.Or(o.FlushDiskType, "ASYNC_FLUSH"))
+	o.SyncFlushTimeout = cmp.Or(o.SyncFlushTimeout, 5000)
+	o.MappedFileSizeCommitLog = cmp.Or(o.MappedFileSizeCommitLog, 1<<30)
+	o.MappedFileSizeConsumeQueue = cmp.Or(o.MappedFileSizeConsumeQueue, 6000000)
+	o.MaxHashSlotNum = cmp.Or(o.MaxHashSlotNum, 5000000)
+	o.MaxIndexNum = cmp.Or(o.MaxIndexNum, 20000000)
+	o.FlushIntervalCommitLog = cmp.Or(o.FlushIntervalCommitLog, 500)
+	o.FlushCommitLogLeastPages = cmp.Or(o.FlushCommitLogLeastPages, 4)
+	o.FlushCommitLogThoroughInterval = cmp.Or(o.FlushCommitLogThoroughInterval, 10000)
+	o.CommitIntervalCommitLog = cmp.Or(o.CommitIntervalCommitLog, 200)
+	o.FlushIntervalConsumeQueue = cmp.Or(o.FlushIntervalConsumeQueue, 1000)
+	o.FlushConsumeQueueLeastPages = cmp.Or(o.FlushConsumeQueueLeastPages, 2)
+	o.FlushConsumeQueueThoroughInterval = cmp.Or(o.FlushConsumeQueueThoroughInterval, 60000)
+	o.FileReservedTime = cmp.Or(o.FileReservedTime, 72)
+	o.DeleteWhen = cmp.Or(o.DeleteWhen, "04")
+	o.CleanResourceInterval = cmp.Or(o.CleanResourceInterval, 10000)
+	o.DiskMaxUsedSpaceRatio = cmp.Or(o.DiskMaxUsedSpaceRatio, 75)
+	o.DiskSpaceCleanForciblyRatio = cmp.Or(o.DiskSpaceCleanForciblyRatio, 85)
+	o.DiskSpaceWarningLevelRatio = cmp.Or(o.DiskSpaceWarningLevelRatio, 90)
+	o.AccessMessageInMemoryMaxRatio = cmp.Or(o.AccessMessageInMemoryMaxRatio, 40)
+	o.MaxTransferBytesOnMessageInMemory = cmp.Or(o.MaxTransferBytesOnMessageInMemory, 256<<10)
+	o.MaxTransferCountOnMessageInMemory = cmp.Or(o.MaxTransferCountOnMessageInMemory, 32)
+	o.MaxTransferBytesOnMessageInDisk = cmp.Or(o.MaxTransferBytesOnMessageInDisk, 64<<10)
+	o.MaxTransferCountOnMessageInDisk = cmp.Or(o.MaxTransferCountOnMessageInDisk, 8)
+	o.MaxFilterMessageSize = cmp.Or(o.MaxFilterMessageSize, 16000)
+	o.MaxMsgsNumBatch = cmp.Or(o.MaxMsgsNumBatch, 64)
+	o.MaxMessageSize = cmp.Or(o.MaxMessageSize, 4<<20)
+	o.MessageDelayLevel = cmp.Or(o.MessageDelayLevel, defaultDelayLevels)
+	o.StorePathRootDir = cmp.Or(o.StorePathRootDir, homeFolder("store"))
+}
+
+// validate says what of it is wrong.
+func (o *StoreOptions) validate(fault func(property, format string, args ...any)) {
+	if o.FlushDiskType != "ASYNC_FLUSH" && o.FlushDiskType != "SYNC_FLUSH" {
+		fault("flushDiskType", "%q is neither ASYNC_FLUSH nor SYNC_FLUSH", o.FlushDiskType)
+	}
+	if o.MaxMessageSize < 0 || o.MaxMessageSize > 128<<20 {
+		fault("maxMessageSize", "%d is not between 1 and %d", o.MaxMessageSize, 128<<20)
+	}
+	if levels, err := parseDelayLevels(o.MessageDelayLevel); err != nil {
+		fault("messageDelayLevel", "%v", err)
+	} else if len(levels) == 0 {
+		fault("messageDelayLevel", "it has no level")
+	}
+}
+
+// engine is the one table from RocketMQ's keys to the fields of the engine.
+func (o *StoreOptions) engine() (*engine.Options, error) {
+	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+	levels, err := parseDelayLevels(o.MessageDelayLevel)
+	if err != nil {
+		return nil, fmt.Errorf("property messageDelayLevel: %w", err)
+	}
+	e := &engine.Options{
+		SyncFlushTimeout:           ms(o.SyncFlushTimeout),
+		CommitLogDir:               o.StorePathCommitLog,
+		CommitLogFileSize:          o.MappedFileSizeCommitLog,
+		ConsumeQueueFileSize:       o.MappedFileSizeConsumeQueue,
+		IndexDisabled:              !o.MessageIndexEnable,
+		IndexSlots:                 o.MaxHashSlotNum,
+		IndexEntries:               o.MaxIndexNum,
+		TransientPool:              o.TransientStorePoolEnable,
+		FlushInterval:              ms(o.FlushIntervalCommitLog),
+		FlushLeastPages:            o.FlushCommitLogLeastPages,
+		FlushThoroughInterval:      ms(o.FlushCommitLogThoroughInterval),
+		CommitInterval:             ms(o.CommitIntervalCommitLog),
+		FlushQueueInterval:         ms(o.FlushIntervalConsumeQueue),
+		FlushQueueLeastPages:       o.FlushConsumeQueueLeastPages,
+		FlushQueueThoroughInterval: ms(o.FlushConsumeQueueThoroughInterval),
+		MaxMessageSize:             o.MaxMessageSize,
+		FileReservedTime:           time.Duration(o.FileReservedTime) * time.Hour,
+		DeleteWhen:                 o.DeleteWhen,
+		CleanInterval:              ms(o.CleanResourceInterval),
+		DiskMaxUsedRatio:           o.DiskMaxUsedSpaceRatio,
+		DiskCleanForciblyRatio:     o.DiskSpaceCleanForciblyRatio,
+		DiskWarningRatio:           o.DiskSpaceWarningLevelRatio,
+		KeepExpiredOnFullDisk:      !o.CleanFileForciblyEnable,
+		MaxLogBytes:                o.MaxLogBytes,
+		AccessMemoryRatio:          o.AccessMessageInMemoryMaxRatio,
+		MaxTransferBytesInMemory:   o.MaxTransferBytesOnMessageInMemory,
+		MaxTransferCountInMemory:   o.MaxTransferCountOnMessageInMemory,
+		MaxTransferBytesInDisk:     o.MaxTransferBytesOnMessageInDisk,
+		MaxTransferCountInDisk:     o.MaxTransferCountOnMessageInDisk,
+		MaxFilterMessageSize:       o.MaxFilterMessageSize,
+		MaxMessagesPerQuery:        o.MaxMsgsNumBatch,
+		DelayLevels:                levels,
+	}
+	if o.FlushDiskType == "SYNC_FLUSH" {
+		e.FlushDiskType = engine.SyncFlush
+	}
+	return e, nil
+}

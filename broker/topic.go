@@ -1,0 +1,378 @@
+package broker
+
+import (
+	"cmp"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/rocketlog/rocketlog/message"
+	"github.com/rocketlog/rocketlog/remoting/protocol"
+)
+
+// Permission bits of a topic and of a broker (Java's PermName).
+const (
+	permInherit = 1 << 0
+	permWrite   = 1 << 1
+	permRead    = 1 << 2
+)
+
+// Lengths that Java's TopicValidator and the store allow.
+const (
+	topicNameMax      = 127
+	retryTopicNameMax = 255
+	groupNameMax      = 120
+)
+
+// Queues of topics that the broker makes itself.
+const (
+	scheduleQueues = 18
+	reviveQueues   = 8
+	dlqQueues      = 1
+)
+
+// A topic is one topic of this broker. Its identity is kept for as long as the topic exists, so that handlers may hold
+// its name (one string for all messages) and its counters.
+type topic struct {
+	name   string
+	config atomic.Pointer[protocol.TopicConfig] // never changed in place
+
+	puts traffic
+}
+
+func (t *topic) readable() bool  { return t.config.Load().Perm&permRead != 0 }
+func (t *topic) writeable() bool { return t.config.Load().Perm&permWrite != 0 }
+
+// topicTable is the table of topics (Java's TopicConfigManager), kept in config/topics.json. Readers find a topic
+// without allocating; changes are durable when the method that makes them returns.
+type topicTable struct {
+	saver   *saver
+	system  map[string]bool // fixed once made
+	noSend  map[string]bool // fixed once made
+	changed func()          // called after each change, without lock
+
+	mu struct {
+		sync.RWMutex
+		table   map[string]*topic
+		version protocol.DataVersion
+	}
+}
+
+// topicsFile is the shape of topics.json.
+type topicsFile struct {
+	DataVersion      protocol.DataVersion             `json:"dataVersion"`
+	TopicConfigTable map[string]*protocol.TopicConfig `json:"topicConfigTable"`
+}
+
+func newTopicTable(file stateFile, o *Options, now int64) *topicTable {
+	t := &topicTable{changed: func() {}}
+	t.mu.table = map[string]*topic{}
+	t.mu.version.Timestamp = now
+	t.saver = newSaver(file, func() any { return t.snapshot() })
+	t.noSend = map[string]bool{
+		message.ScheduleTopic: true, message.HalfTopic: true, message.OpHalfTopic: true, message.TransCheckMaxTopic: true, message.SelfTestTopic: true, message.OffsetMovedTopic: true,
+	}
+	t.system = map[string]bool{message.TransCheckMaxTopic: true, message.AutoCreateTopic: true}
+	for _, c := range systemTopics(o) {
+		t.system[c.TopicName] = true
+		t.put(c)
+	}
+	return t
+}
+
+// systemTopics are the topics that a broker makes at its first start, as TopicConfigManager.init does.
+func systemTopics(o *Options) []*protocol.TopicConfig {
+	config := func(name string, queues int32, perm int32) *protocol.TopicConfig {
+		c := newTopicConfig(name, queues)
+		c.Perm = perm
+		return c
+	}
+	whenEnabled := func(on bool) int32 {
+		if on {
+			return permInherit | permRead | permWrite
+		}
+		return permInherit
+	}
+	const rw = permRead | permWrite
+	list := []*protocol.TopicConfig{
+		config(message.SelfTestTopic, 1, rw),
+		config(message.BenchmarkTopic, 1024, rw),
+		config(o.BrokerClusterName, 16, whenEnabled(o.ClusterTopicEnable)),
+		config(o.BrokerName, 1, whenEnabled(o.BrokerTopicEnable)),
+		config(message.OffsetMovedTopic, 1, rw),
+		config(message.ScheduleTopic, scheduleQueues, rw),
+		config(o.BrokerClusterName+"_"+message.ReplyTopicPostfix, 1, rw),
+		config(message.ReviveTopicPrefix+o.BrokerClusterName, reviveQueues, rw),
+		config(message.SyncMemberPrefix+o.BrokerName, 1, permInherit),
+		config(message.HalfTopic, 1, rw),
+		config(message.OpHalfTopic, 1, rw),
+		config(message.TimerTopic, 1, rw),
+	}
+	if o.AutoCreateTopicEnable {
+		list = append(list, config(message.AutoCreateTopic, o.DefaultTopicQueueNums, rw|permInherit))
+	}
+	if o.TraceTopicEnable {
+		list = append(list, config(o.MsgTraceTopicName, 1, rw))
+	}
+	return list
+}
+
+func newTopicConfig(name string, queues int32) *protocol.TopicConfig {
+	return &protocol.TopicConfig{
+		TopicName:       name,
+		ReadQueueNums:   queues,
+		WriteQueueNums:  queues,
+		Perm:            permRead | permWrite,
+		TopicFilterType: protocol.FilterSingleTag,
+	}
+}
+
+// load adds what the file has. What is in the file wins over the system topics made before.
+func (t *topicTable) load() error {
+	file, err := loadState[topicsFile](t.saver.file)
+	if file == nil {
+		return err
+	}
+	t.mu.version = file.DataVersion
+	for name, c := range file.TopicConfigTable {
+		if c == nil {
+			continue
+		}
+		if c.TopicName == "" {
+			c.TopicName = name
+		}
+		t.put(c)
+	}
+	return err
+}
+
+// put sets a topic's configuration. The caller holds the lock, or is alone.
+func (t *topicTable) put(c *protocol.TopicConfig) *topic {
+	e := t.mu.table[c.TopicName]
+	if e == nil {
+		e = &topic{name: strings.Clone(c.TopicName)}
+		t.mu.table[e.name] = e
+	}
+	e.config.Store(c)
+	return e
+}
+
+// find returns the topic of that name, or nil. It allocates nothing.
+func (t *topicTable) find(name []byte) *topic {
+	t.mu.RLock()
+	e := t.mu.table[string(name)]
+	t.mu.RUnlock()
+	return e
+}
+
+func (t *topicTable) get(name string) *topic {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.mu.table[name]
+}
+
+// list returns all topics in the order of their names.
+func (t *topicTable) list() []*topic {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return slices.SortedFunc(maps.Values(t.mu.table), func(a, b *topic) int { return cmp.Compare(a.name, b.name) })
+}
+
+func (t *topicTable) snapshot() *topicsFile {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	s := &topicsFile{DataVersion: t.mu.version, TopicConfigTable: make(map[string]*protocol.TopicConfig, len(t.mu.table))}
+	for name, e := range t.mu.table {
+		s.TopicConfigTable[name] = e.config.Load()
+	}
+	return s
+}
+
+func (t *topicTable) version() protocol.DataVersion {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.mu.version
+}
+
+// createOnSend makes a topic that a message is sent to, after the template that the producer names (TBW102), as Java's
+// createTopicInSendMessageMethod. It returns nil and the reason when there is no template to make it after.
+func (t *topicTable) createOnSend(name, template string, queues int32, o *Options, now int64) (*topic, error) {
+	t.mu.Lock()
+	if e := t.mu.table[name]; e != nil {
+		t.mu.Unlock()
+		return e, nil
+	}
+	base := t.mu.table[template]
+	if base == nil {
+		t.mu.Unlock()
+		return nil, fmt.Errorf("the default topic %q is not there", template)
+	}
+	from := base.config.Load()
+	if from.Perm&permInherit == 0 || (template == message.AutoCreateTopic && !o.AutoCreateTopicEnable) {
+		t.mu.Unlock()
+		return nil, fmt.Errorf("topics are not made automatically after %q (autoCreateTopicEnable=%t)", template, o.AutoCreateTopicEnable)
+	}
+	c := newTopicConfig(name, max(min(queues, from.WriteQueueNums), 0))
+	c.Perm = from.Perm &^ permInherit
+	c.TopicFilterType = from.TopicFilterType
+	e := t.put(c)
+	t.nextVersion(now)
+	t.mu.Unlock()
+	return e, t.publish()
+}
+
+// createIfAbsent makes a topic of the broker's own: retry and dead-letter topics.
+func (t *topicTable) createIfAbsent(c *protocol.TopicConfig, now int64) (*topic, error) {
+	if e := t.get(c.TopicName); e != nil {
+		return e, nil
+	}
+	t.mu.Lock()
+	if e := t.mu.table[c.TopicName]; e != nil {
+		t.mu.Unlock()
+		return e, nil
+	}
+	e := t.put(c)
+	t.nextVersion(now)
+	t.mu.Unlock()
+	return e, t.publish()
+}
+
+// update sets the configuration of topics that an administrator asks for. Topics that are so already do not count as a
+// change.
+func (t *topicTable) update(configs []*protocol.TopicConfig, now int64) error {
+	t.mu.Lock()
+	changed := false
+	for _, c := range configs {
+		if e := t.mu.table[c.TopicName]; e != nil && sameTopicConfig(e.config.Load(), c) {
+			continue
+		}
+		t.put(c)
+		changed = true
+	}
+	if !changed {
+		t.mu.Unlock()
+		return nil
+	}
+	t.nextVersion(now)
+	t.mu.Unlock()
+	return t.publish()
+}
+
+// remove forgets topics.
+func (t *topicTable) remove(names []string, now int64) error {
+	t.mu.Lock()
+	removed := false
+	for _, name := range names {
+		if _, ok := t.mu.table[name]; ok {
+			delete(t.mu.table, name)
+			removed = true
+		}
+	}
+	if !removed {
+		t.mu.Unlock()
+		return nil
+	}
+	t.nextVersion(now)
+	t.mu.Unlock()
+	return t.publish()
+}
+
+// markOrdered notes which topics the name servers hold to be ordered ones.
+func (t *topicTable) markOrdered(names iter.Seq[string], now int64) {
+	t.mu.Lock()
+	changed := false
+	for name := range names {
+		e := t.mu.table[name]
+		if e == nil || e.config.Load().Order {
+			continue
+		}
+		c := *e.config.Load()
+		c.Order = true
+		e.config.Store(&c)
+		changed = true
+	}
+	if changed {
+		t.nextVersion(now)
+	}
+	t.mu.Unlock()
+	if changed {
+		t.publish() //nolint:errcheck // it is told again every 30 s
+	}
+}
+
+func (t *topicTable) publish() error {
+	err := t.saver.save()
+	t.changed()
+	return err
+}
+
+func (t *topicTable) nextVersion(now int64) {
+	t.mu.version.Next(0, now)
+}
+
+// isSystem reports whether the name is a system topic's, which users neither make nor delete.
+func (t *topicTable) isSystem(name string) bool {
+	return t.system[name] || strings.HasPrefix(name, message.SystemTopicPrefix)
+}
+
+func (t *topicTable) systemNames() []string { return slices.Sorted(maps.Keys(t.system)) }
+
+// sendForbidden reports whether clients may not send to the topic of that name.
+func (t *topicTable) sendForbidden(name []byte) bool { return t.noSend[string(name)] }
+
+func sameTopicConfig(a, b *protocol.TopicConfig) bool {
+	return a.ReadQueueNums == b.ReadQueueNums && a.WriteQueueNums == b.WriteQueueNums && a.Perm == b.Perm && a.Order == b.Order &&
+		a.TopicFilterType == b.TopicFilterType && a.TopicSysFlag == b.TopicSysFlag && maps.Equal(a.Attributes, b.Attributes)
+}
+
+// topicNameFault says what is wrong with the name of a topic, in words for a client; nothing is the empty text.
+func topicNameFault[S string | []byte](name S) string {
+	switch {
+	case strings.TrimSpace(string(name)) == "":
+		return "The specified topic is blank."
+	case !plainName(name):
+		return fmt.Sprintf("The specified topic: %s, contains illegal characters, allowing only ^[%%|a-zA-Z0-9_-]+$", string(name))
+	}
+	longest := topicNameMax
+	if strings.HasPrefix(string(name), message.RetryTopicPrefix) || strings.HasPrefix(string(name), message.DLQTopicPrefix) {
+		longest = retryTopicNameMax
+	}
+	if len(name) > longest {
+		return fmt.Sprintf("The specified topic is longer than topic max length %d: it has %d.", longest, len(name))
+	}
+	return ""
+}
+
+// groupNameFault says what is wrong with the name of a group, in words for a client; nothing is the empty text.
+func groupNameFault(name string) string {
+	switch {
+	case strings.TrimSpace(name) == "":
+		return "The specified group is blank."
+	case !plainName(name):
+		return fmt.Sprintf("The specified group: %s, contains illegal characters, allowing only ^[%%|a-zA-Z0-9_-]+$", name)
+	case len(name) > groupNameMax:
+		return fmt.Sprintf("The specified group is longer than group max length %d: it has %d.", groupNameMax, len(name))
+	}
+	return ""
+}
+
+// plainName reports whether every byte is one that names of topics and groups may have.
+func plainName[S string | []byte](name S) bool {
+	for i := range len(name) {
+		if !plainByte[name[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+var plainByte = func() (t [256]bool) {
+	for _, c := range []byte("%|abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") {
+		t[c] = true
+	}
+	return t
+}()
