@@ -172,10 +172,7 @@ func (l *CommitLog) nextFileLocked() error {
 			return err
 		}
 		message.EncodeBlankHeader(dst, rest)
-		l.q.Advance(message.BlankSizeMin)
-		if l.q.Remaining() > 0 {
-			l.q.Skip()
-		}
+		l.q.Skip(message.BlankSizeMin)
 	}
 	return l.rollLocked()
 }

@@ -67,7 +67,13 @@ func (s *Store) recover() error {
 	if err := s.queues.CorrectMinOffset(s.log.MinOffset()); err != nil {
 		return err
 	}
-	s.checkpoints.last = from
+	if !p.clean {
+		// What was cut must not come back through the old waymark once the log
+		// has grown over it.
+		if err := s.checkpoint(false); err != nil {
+			return err
+		}
+	}
 	info.Took = time.Since(began)
 	s.opts.Listener.Recovered(info)
 	return nil

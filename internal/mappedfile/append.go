@@ -39,10 +39,15 @@ func (q *Queue) Advance(n int) int64 {
 	return q.advanceTo(wrote + int64(n))
 }
 
-// Skip moves to the end of the file at the tail without writing.
-func (q *Queue) Skip() {
+// Skip publishes the n bytes reserved last together with all that is left of
+// the file behind them, which is not written.
+func (q *Queue) Skip(n int) {
+	wrote := q.wrote.Load()
 	if q.ring != nil {
-		q.ring.skip(q.wrote.Load(), q.tail.End())
+		q.ring.place(wrote, n)
+		if from := wrote + int64(n); from < q.tail.End() {
+			q.ring.skip(from, q.tail.End())
+		}
 	}
 	q.advanceTo(q.tail.End())
 }

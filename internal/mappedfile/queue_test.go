@@ -31,7 +31,7 @@ func write(tb testing.TB, q *Queue, p []byte) int64 {
 	tb.Helper()
 	if q.Remaining() < int64(len(p)) {
 		if q.Remaining() > 0 {
-			q.Skip()
+			q.Skip(0)
 		}
 		if err := q.Roll(); err != nil {
 			tb.Fatal(err)
