@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -108,7 +110,26 @@ func TestMain(m *testing.M) {
 		runLoadProcess(spec)
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if code == 0 {
+		code = checkLeaks()
+	}
+	os.Exit(code)
+}
+
+// checkLeaks reports goroutines of this package that outlive all tests.
+func checkLeaks() int {
+	var stacks string
+	for range 200 {
+		buf := make([]byte, 1<<20)
+		stacks = string(buf[:runtime.Stack(buf, true)])
+		if !strings.Contains(stacks, "remoting.(*") {
+			return 0
+		}
+		time.Sleep(10 * time.Millisecond) // one that is about to end is no leak
+	}
+	fmt.Println("goroutines left over:", stacks)
+	return 1
 }
 
 const loadVariable = "REMOTING_TEST_LOAD"

@@ -211,6 +211,7 @@ func (c *Conn) Request(ctx context.Context, req *Command) (*Command, error) {
 		defer cancel()
 	}
 	req.Flag &^= flagResponse | flagOneway
+	code := req.RequestCode()
 	opaque, answer, err := c.expect()
 	if err != nil {
 		req.release()
@@ -229,7 +230,7 @@ func (c *Conn) Request(ctx context.Context, req *Command) (*Command, error) {
 		return resp, nil
 	case <-ctx.Done():
 		c.forget(opaque)
-		return nil, fmt.Errorf("no answer to request code %d from %v: %w", req.Code, c.remote, ctx.Err())
+		return nil, fmt.Errorf("no answer to %v from %v: %w", code, c.remote, ctx.Err())
 	}
 }
 
