@@ -2,7 +2,6 @@ package remoting
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"fmt"
 	"net"
@@ -144,7 +143,7 @@ func BenchmarkNullServer(b *testing.B) {
 				b.ReportAllocs()
 				begin := cpuTime(b)
 				b.ResetTimer()
-				startLoad(b, fmt.Sprint(addr, " ", s, " ", conns, " ", 32, " ", b.N))
+				startLoad(b, fmt.Sprint(addr, " ", s, " ", conns, " ", 32, " ", b.N, " ", 1024))
 				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "req/s")
 				b.ReportMetric(float64(cpuTime(b)-begin)/float64(b.N), "cpu-ns/req")
 			})
@@ -168,11 +167,12 @@ func runLoadProcess(spec string) {
 		s             SerializeType
 		conns, window int
 		n             int64
+		body          int
 	)
-	if _, err := fmt.Sscan(spec, &addr, &s, &conns, &window, &n); err != nil {
+	if _, err := fmt.Sscan(spec, &addr, &s, &conns, &window, &n, &body); err != nil {
 		panic(err)
 	}
-	frame := sendFrame(s, 1024)
+	frame := sendFrame(s, body)
 	var left atomic.Int64
 	left.Store(n)
 	var wg sync.WaitGroup
@@ -197,29 +197,39 @@ func cpuTime(tb testing.TB) time.Duration {
 
 func startNullServer(tb testing.TB) string {
 	tb.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	s := NewServer(nil)
-	s.Handle(protocol.SendMessageV2, func(_ *Conn, req *Command) *Command {
-		var h protocol.SendMessageRequestHeader
-		if err := h.DecodeV2(&req.Fields); err != nil {
-			return NewResponse(protocol.SystemError, err.Error())
-		}
-		return sendResponse()
-	}, Inline())
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(ln) }()
-	tb.Cleanup(func() {
-		if err := s.Close(context.Background()); err != nil {
-			tb.Error(err)
-		}
-		if err := <-done; err != nil {
-			tb.Error(err)
-		}
+	_, addr := serve(tb, nil, func(s *Server) {
+		s.Handle(protocol.SendMessageV2, func(_ *Conn, req *Command) *Command {
+			var h protocol.SendMessageRequestHeader
+			if err := h.DecodeV2(&req.Fields); err != nil {
+				return NewResponse(protocol.SystemError, err.Error())
+			}
+			return sendResponse()
+		}, Inline())
 	})
-	return ln.Addr().String()
+	return addr
+}
+
+// BenchmarkSegments answers with bytes that lie elsewhere, as a pull does: up to copyMax they are copied behind their
+// header, beyond they leave by writev.
+func BenchmarkSegments(b *testing.B) {
+	for _, size := range []int{1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10} {
+		b.Run(fmt.Sprintf("size=%d/conns=2/inflight=4", size), func(b *testing.B) {
+			segments := [][]byte{bytes.Repeat([]byte{'x'}, size)}
+			_, addr := serve(b, nil, func(s *Server) {
+				s.Handle(protocol.SendMessageV2, func(*Conn, *Command) *Command {
+					resp := NewResponse(protocol.Success, "")
+					resp.Segments = segments
+					return resp
+				}, Inline())
+			})
+			b.ReportAllocs()
+			b.SetBytes(int64(size))
+			begin := cpuTime(b)
+			b.ResetTimer()
+			startLoad(b, fmt.Sprint(addr, " ", SerializeJSON, " ", 2, " ", 4, " ", b.N, " ", 0))
+			b.ReportMetric(float64(cpuTime(b)-begin)/float64(b.N), "cpu-ns/req")
+		})
+	}
 }
 
 // runLoad keeps a window of requests in flight on one connection until left is used up: one write for as many requests as
@@ -241,7 +251,7 @@ func runLoad(addr string, frame []byte, window int, left *atomic.Int64) error {
 	if _, err := nc.Write(out[:inFlight*len(frame)]); err != nil {
 		return err
 	}
-	in := make([]byte, 64<<10)
+	in := make([]byte, 1<<20)
 	for have := 0; inFlight > 0; {
 		n, err := nc.Read(in[have:])
 		if err != nil {

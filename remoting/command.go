@@ -3,6 +3,7 @@ package remoting
 import (
 	"sync"
 
+	"github.com/rocketlog/rocketlog/internal/invariants"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
 
@@ -84,6 +85,7 @@ func (c *Command) recycle() {
 		return
 	}
 	fields, owned := c.Fields, c.owned
+	invariants.Mangle(owned)
 	fields.Reset()
 	if cap(fields.buf) > maxPooled {
 		fields.buf = nil

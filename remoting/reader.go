@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/rocketlog/rocketlog/internal/invariants"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
 
@@ -126,6 +127,8 @@ func (r *reader) handleFrames() error {
 		} else if err := r.handle(); err != nil {
 			return err
 		}
+		invariants.Mangle(frame)
+		invariants.Mangle(r.req.Fields.buf)
 	}
 }
 

@@ -526,7 +526,7 @@ func TestManyRepliers(t *testing.T) {
 			go func() {
 				resp := NewResponse(protocol.Success, "")
 				resp.Body = own.Body
-				resp.Segments = [][]byte{make([]byte, 10000)}
+				resp.Segments = [][]byte{make([]byte, 20000)}
 				c.Reply(own, resp)
 			}()
 			return nil
