@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/rocketlog/rocketlog/internal/daemon"
 	"github.com/rocketlog/rocketlog/internal/properties"
@@ -16,18 +17,26 @@ func main() {
 	os.Exit(run(os.Args, os.Stdout, os.Stderr, daemon.Signals()))
 }
 
+const usage = `Usage: %s [flags]
+
+Runs a RocketMQ name server, on port 9876 unless the settings have another.
+
+  -c, --configFile FILE  settings, as namesrv.properties
+  -p, --printConfigItem  print all settings and exit
+  -h, --help             print this and exit
+`
+
 // run is main without the process: it gives the exit code.
 func run(args []string, stdout, stderr io.Writer, signals <-chan os.Signal) int {
 	var configFile string
 	var printConfig bool
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	for _, name := range []string{"c", "configFile"} {
-		flags.StringVar(&configFile, name, "", "`file` of settings, as namesrv.properties")
-	}
-	for _, name := range []string{"p", "printConfigItem"} {
-		flags.BoolVar(&printConfig, name, false, "print all settings and exit")
-	}
+	flags.Usage = func() { fmt.Fprintf(stderr, usage, filepath.Base(args[0])) }
+	flags.StringVar(&configFile, "c", "", "")
+	flags.StringVar(&configFile, "configFile", "", "")
+	flags.BoolVar(&printConfig, "p", false, "")
+	flags.BoolVar(&printConfig, "printConfigItem", false, "")
 	switch err := flags.Parse(args[1:]); {
 	case err == flag.ErrHelp:
 		return daemon.ExitOK

@@ -46,7 +46,7 @@ func TestExitsWithoutServing(t *testing.T) {
 		want int
 		says string
 	}{
-		{"help", []string{"-h"}, daemon.ExitOK, "-configFile file"},
+		{"help", []string{"-h"}, daemon.ExitOK, "--configFile FILE"},
 		{"unknown flag", []string{"-x"}, daemon.ExitUsage, "-x"},
 		{"argument", []string{"start"}, daemon.ExitUsage, `unexpected argument "start"`},
 		{"print", []string{"-p"}, daemon.ExitOK, "\nlistenPort=9876\n"},
