@@ -217,9 +217,11 @@ func (b *Broker) queueEntries(c *call) error {
 	if body.MaxQueueIndex == 0 && b.topics.get(h.Topic) == nil {
 		return refuse(protocol.SystemError, "%d@%s is not exist!", h.QueueID, h.Topic)
 	}
-	if h.ConsumerGroup != "" {
+	if _, asked := c.req.Fields.Get("consumerGroup"); asked {
 		if s := b.consumers.subscriptionOf(h.ConsumerGroup, h.Topic); s != nil {
 			body.SubscriptionData = &s.data
+		} else {
+			body.FilterData = h.ConsumerGroup + "@" + h.Topic + " is not online!"
 		}
 	}
 	const most = 1000

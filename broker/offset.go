@@ -43,9 +43,9 @@ type queueOffsets struct {
 // offsetsFile is the shape of consumerOffset.json.
 type offsetsFile struct {
 	DataVersion   protocol.DataVersion       `json:"dataVersion"`
-	GroupTopicMap map[string][]string        `json:"groupTopicMap,omitempty"` // derived, of no use to a reader
+	GroupTopicMap map[string][]string        `json:"groupTopicMap"` // derived, of no use to a reader
 	OffsetTable   map[string]map[int32]int64 `json:"offsetTable"`
-	PullOffsets   map[string]map[int32]int64 `json:"pullOffsetTable,omitempty"` // 5.5.0 keeps them too
+	PullOffsets   map[string]map[int32]int64 `json:"pullOffsetTable"` // 5.5.0 keeps them too
 }
 
 func newOffsetTable(file stateFile, o *Options, now func() int64) *offsetTable {
