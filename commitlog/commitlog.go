@@ -119,9 +119,11 @@ type CommitLog struct {
 		sync.Mutex
 		room      *sync.Cond // the transient pool was committed
 		storeTime int64      // of the last record; store times never decrease
+		clockUses int        // appends that may still use the last reading of the clock
 		closed    bool
 	}
-	failure atomic.Pointer[error] // why nothing is accepted any more
+	clockShare atomic.Int32          // see ShareClock
+	failure    atomic.Pointer[error] // why nothing is accepted any more
 
 	commitMu sync.Mutex // one committer
 	flushMu  sync.Mutex // one flusher

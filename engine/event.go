@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"reflect"
 	"time"
 
 	"github.com/rocketlog/rocketlog/message"
@@ -54,11 +53,28 @@ type EventListener struct {
 
 // EnsureDefaults makes every callback callable.
 func (l *EventListener) EnsureDefaults() {
-	v := reflect.ValueOf(l).Elem()
-	for i := range v.NumField() {
-		f := v.Field(i)
-		if f.IsNil() {
-			f.Set(reflect.MakeFunc(f.Type(), func([]reflect.Value) []reflect.Value { return nil }))
-		}
+	if l.Arrived == nil {
+		l.Arrived = func(Arrival) {}
+	}
+	if l.Recovered == nil {
+		l.Recovered = func(RecoveryInfo) {}
+	}
+	if l.DiskFull == nil {
+		l.DiskFull = func(bool, string) {}
+	}
+	if l.SyncFailed == nil {
+		l.SyncFailed = func(error) {}
+	}
+	if l.DispatchStalled == nil {
+		l.DispatchStalled = func(error) {}
+	}
+	if l.Background == nil {
+		l.Background = func(string, error) {}
+	}
+	if l.Deleted == nil {
+		l.Deleted = func(int, message.PhyOffset, string) {}
+	}
+	if l.QueueRebuilt == nil {
+		l.QueueRebuilt = func(string, int32, error) {}
 	}
 }

@@ -3,7 +3,6 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -22,10 +21,12 @@ type dispatcher struct {
 	// queues find out by themselves what they hold already.
 	indexFrom message.PhyOffset
 	topic     string // of the last record, to allocate a topic once and not for each
-	count     int    // records dispatched
-	lastTime  int64  // store time of the last record
+	arrival   Arrival
+	count     int   // records dispatched
+	lastTime  int64 // store time of the last record
 	// gapInLog are the queues of which the log itself lacks messages.
 	gapInLog map[consumequeue.Key]bool
+	pace     pace
 	// nextCheckpoint is the offset at which to ask for the next checkpoint.
 	nextCheckpoint int64
 
@@ -34,12 +35,32 @@ type dispatcher struct {
 }
 
 const (
-	// Before it sleeps the dispatcher yields some times, since waking it costs
-	// the putter more than it costs to look again.
-	yieldsBeforeSleep = 20
-	stallPauseMin     = 10 * time.Millisecond
-	stallPauseMax     = time.Second
+	// From busyPerMillisecond records on the dispatcher is busy: it comes back
+	// after busyPause by itself instead of being woken for each record, which
+	// would cost the putter more than the put.
+	busyPerMillisecond = 10
+	busyPause          = 50 * time.Microsecond
+	paceInterval       = time.Millisecond
+
+	stallPauseMin = 10 * time.Millisecond
+	stallPauseMax = time.Second
 )
+
+// pace measures how many records are dispatched in a millisecond.
+type pace struct {
+	since time.Time
+	count int
+	rate  int // per millisecond, of the last interval
+}
+
+func (p *pace) measure(count int) int {
+	now := time.Now()
+	if elapsed := now.Sub(p.since); elapsed >= paceInterval {
+		p.rate = int(int64(count-p.count) * int64(time.Millisecond) / int64(elapsed))
+		p.since, p.count = now, count
+	}
+	return p.rate
+}
 
 // notify wakes the dispatcher. It is called after each append or flush, and
 // costs one load while the dispatcher is busy.
@@ -69,12 +90,17 @@ func (d *dispatcher) run() {
 // await returns when there is more to dispatch, false when the store closes.
 func (d *dispatcher) await() bool {
 	s := d.store
-	for range yieldsBeforeSleep {
-		if s.log.ConfirmOffset() > d.it.Limit() {
+	if rate := d.pace.measure(d.count); rate >= busyPerMillisecond {
+		s.log.ShareClock(rate / 2)
+		time.Sleep(busyPause)
+		select {
+		case <-s.closing:
+			return s.log.ConfirmOffset() > d.it.Limit() && s.stalled.Load() == nil
+		default:
 			return true
 		}
-		runtime.Gosched()
 	}
+	s.log.ShareClock(0)
 	d.it.Close() // hold no file while asleep
 	d.it = s.log.Iterate(d.it.Offset(), d.it.Limit(), commitlog.Dispatched)
 	d.parked.Store(true)
@@ -180,17 +206,18 @@ func (d *dispatcher) dispatch(r message.Record, arrived func(*Arrival)) error {
 	off := d.it.Offset() - message.PhyOffset(len(r))
 	d.count++
 	if inQueue(r) {
-		a := Arrival{
+		a := &d.arrival
+		*a = Arrival{
 			Topic: d.topic, QueueID: r.QueueID(), QueueOffset: r.QueueOffset(),
 			TagsCode: d.tagsCode(r, props), StoreTime: r.StoreTimestamp(), Record: r,
 		}
-		if err := d.toQueue(&a, consumequeue.Unit{Offset: off, Size: int32(len(r)), TagsCode: a.TagsCode}); err != nil {
+		if err := d.toQueue(a, consumequeue.Unit{Offset: off, Size: int32(len(r)), TagsCode: a.TagsCode}); err != nil {
 			return err
 		}
 		if err := d.toIndex(r, props, off); err != nil {
 			return err
 		}
-		arrived(&a)
+		arrived(a)
 		return nil
 	}
 	if r.SysFlag().Transaction() != message.TransactionRollback {
@@ -212,6 +239,9 @@ func (d *dispatcher) toQueue(a *Arrival, u consumequeue.Unit) error {
 }
 
 func isGap(err error) bool {
+	if err == nil {
+		return false // without the allocation that asking costs
+	}
 	var gap *consumequeue.GapError
 	return errors.As(err, &gap)
 }

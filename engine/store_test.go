@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"reflect"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -425,4 +426,15 @@ func TestRetentionByAge(t *testing.T) {
 	clean(begin.Add(time.Hour), false)                 // the hour, but too young
 	clean(begin.Add(80*time.Hour), false)              // old enough, at noon
 	clean(begin.Add(4*24*time.Hour+time.Minute), true) // both
+}
+
+func TestEveryCallbackHasADefault(t *testing.T) {
+	var l EventListener
+	l.EnsureDefaults()
+	v := reflect.ValueOf(l)
+	for i := range v.NumField() {
+		if v.Field(i).IsNil() {
+			t.Errorf("%s is nil", v.Type().Field(i).Name)
+		}
+	}
 }
