@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -39,7 +40,10 @@ var syncMethods = []syncMethod{
 		}
 		return f.SyncData()
 	}},
-	// Only bytes, no journal: what fdatasync costs besides writing the pages.
+}
+
+// appendMethods leave the bytes in the page cache: what a sync costs comes on top.
+var appendMethods = []syncMethod{
 	{"pwrite", func(f File, _ Mapping, data []byte, off int) error {
 		_, err := f.WriteAt(data, int64(off))
 		return err
@@ -50,53 +54,103 @@ var syncMethods = []syncMethod{
 	}},
 }
 
-// BenchmarkSync appends groups of records to a preallocated file and makes each
-// group durable. extents=unwritten is a file fresh from fallocate: its first
-// writing converts extents, which is metadata that each sync has to journal.
+// eachAppend runs a benchmark for the kinds of files and of groups that a log
+// meets. extents=unwritten is a file fresh from fallocate: its first writing
+// converts extents, which is metadata that each sync has to journal.
 // extents=written has been zeroed and synced before, as recycled files are.
-func BenchmarkSync(b *testing.B) {
+func eachAppend(b *testing.B, run func(b *testing.B, written bool, group int)) {
 	for _, extents := range []string{"unwritten", "written"} {
 		for _, group := range []int{1, 64} {
-			for _, method := range syncMethods {
-				b.Run(fmt.Sprintf("extents=%s/group=%d/method=%s", extents, group, method.name), func(b *testing.B) {
-					benchmarkSync(b, extents == "written", group, method)
-				})
-			}
+			b.Run(fmt.Sprintf("extents=%s/group=%d", extents, group), func(b *testing.B) {
+				run(b, extents == "written", group)
+			})
 		}
 	}
 }
 
-func benchmarkSync(b *testing.B, written bool, group int, method syncMethod) {
+// BenchmarkSync appends groups of records to preallocated files and makes each
+// group durable. The methods take turns, each on a file of its own, so that
+// they share what else the machine does; the figure of each is its median.
+func BenchmarkSync(b *testing.B) {
+	eachAppend(b, func(b *testing.B, written bool, group int) {
+		var logs []*benchLog
+		for _, method := range syncMethods {
+			logs = append(logs, newBenchLog(b, method, written, group))
+		}
+		for b.Loop() {
+			for _, l := range logs {
+				l.append(b)
+			}
+			first := logs[0]
+			copy(logs, logs[1:])
+			logs[len(logs)-1] = first
+		}
+		for _, l := range logs {
+			slices.Sort(l.took)
+			b.ReportMetric(float64(l.took[len(l.took)/2].Nanoseconds())/1e3, l.name+"-us")
+		}
+	})
+}
+
+// BenchmarkAppend is the same without the syncs.
+func BenchmarkAppend(b *testing.B) {
+	eachAppend(b, func(b *testing.B, written bool, group int) {
+		for _, method := range appendMethods {
+			b.Run("method="+method.name, func(b *testing.B) {
+				l := newBenchLog(b, method, written, group)
+				b.ReportAllocs()
+				b.SetBytes(int64(len(l.data)))
+				for b.Loop() {
+					l.append(b)
+				}
+			})
+		}
+	})
+}
+
+// benchLog is a file that a benchmark appends to.
+type benchLog struct {
+	syncMethod
+	f    File
+	m    Mapping
+	data []byte // one group
+	off  int
+	took []time.Duration
+}
+
+func newBenchLog(b *testing.B, method syncMethod, written bool, group int) *benchLog {
 	size := 1 << 30 // so long that no run comes around to extents that it has written
 	if written {
-		size = 128 << 20
+		size = 64 << 20
 	}
-	f, m := benchFile(b, size)
+	l := &benchLog{syncMethod: method, data: make([]byte, group*recordSize), took: make([]time.Duration, 0, 1<<20)}
+	l.f, l.m = benchFile(b, size)
 	if written {
-		if err := writeZeros(f, 0, int64(size)); err != nil {
+		if err := writeZeros(l.f, 0, int64(size)); err != nil {
 			b.Fatal(err)
 		}
 	}
-	if err := f.Sync(); err != nil {
+	if err := l.f.Sync(); err != nil {
 		b.Fatal(err)
 	}
-	data := make([]byte, group*recordSize)
-	for i := range data {
-		data[i] = byte(i)
+	for i := range l.data {
+		l.data[i] = byte(i)
 	}
-	b.ReportAllocs()
-	b.SetBytes(int64(len(data)))
-	off := 0
-	for b.Loop() {
-		if off+len(data) > size {
-			off = 0
-		}
-		if err := method.do(f, m, data, off); err != nil {
-			b.Fatal(err)
-		}
-		off += len(data)
+	return l
+}
+
+func (l *benchLog) append(b *testing.B) {
+	if l.off+len(l.data) > len(l.m.Bytes()) {
+		l.off = 0
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*group), "ns/record")
+	start := time.Now()
+	if err := l.do(l.f, l.m, l.data, l.off); err != nil {
+		b.Fatal(err)
+	}
+	if len(l.took) < cap(l.took) {
+		l.took = append(l.took, time.Since(start))
+	}
+	l.off += len(l.data)
 }
 
 func benchFile(b *testing.B, size int) (File, Mapping) {
