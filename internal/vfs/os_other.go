@@ -124,7 +124,12 @@ func (m *osMapping) Sync(off, n int) error {
 	return nil
 }
 
-func (m *osMapping) Advise(off, n int, a Advice) error { return m.check("madvise", off, n) }
+func (m *osMapping) Advise(off, n int, a Advice) error {
+	if a >= adviceCount {
+		return pathError("madvise", m.name, syscall.EINVAL)
+	}
+	return m.check("madvise", off, n)
+}
 
 func (m *osMapping) Lock(off, n int) error {
 	if err := m.check("mlock", off, n); err != nil {
