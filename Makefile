@@ -3,8 +3,9 @@
 BIN   ?= bin
 STORE ?= ./store
 FUZZTIME ?= 10s
+CRASHES ?= 1000
 
-.PHONY: help build run test vet race fuzz-smoke bench clean
+.PHONY: help build run test vet race fuzz-smoke crash interop bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,6 +33,12 @@ fuzz-smoke: ## each fuzz target for FUZZTIME
 			echo "$$dir $$target"; go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) $$dir; \
 		done; \
 	done
+
+crash: ## the engine's crash tests over CRASHES histories in each mode
+	go test -count=1 -timeout 0 -run 'PowerLoss|TestKill|CrashDuringRecovery' ./commitlog ./engine -args -crashes=$(CRASHES)
+
+interop: ## real clients and Java stores; needs Java and Maven, else it says so
+	$(MAKE) -C interop test
 
 bench: ## all benchmarks
 	go test -run='^$$' -bench=. ./...

@@ -2,6 +2,7 @@ package commitlog
 
 import (
 	"errors"
+	"flag"
 	"math/rand/v2"
 	"syscall"
 	"testing"
@@ -11,15 +12,14 @@ import (
 	"github.com/rocketlog/rocketlog/message"
 )
 
+// crashes is how many histories are run: make crash asks for many.
+var crashes = flag.Int("crashes", 100, "histories of the crash test")
+
 // After a power loss at any moment the log holds a prefix of what was
 // appended, every record that was flushed among it, and nothing else; and it
 // does so again after a power loss during what follows the recovery.
 func TestPowerLoss(t *testing.T) {
-	runs := 300
-	if testing.Short() {
-		runs = 30
-	}
-	for range runs {
+	for range *crashes {
 		seed := rand.Uint64()
 		for name, opts := range modes() {
 			opts.FlushInterval, opts.CommitInterval = time.Hour, time.Hour
