@@ -203,7 +203,8 @@ func (c *Conn) Oneway(req *Command) error {
 	return c.out.put(req)
 }
 
-// Request sends a request and waits for its answer, which belongs to the caller.
+// Request sends a request and waits for its answer, which belongs to the caller. An inline handler must not call it on its
+// own connection, whose reader it would wait for.
 func (c *Conn) Request(ctx context.Context, req *Command) (*Command, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc

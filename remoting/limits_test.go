@@ -166,3 +166,26 @@ func TestLengthAloneGetsNoMemory(t *testing.T) {
 		t.Errorf("read buffer of %d bytes for 10004", in)
 	}
 }
+
+// TestOwnTimeIsNotThePeers has a handler take its time while half a frame and then nothing waits to be read.
+func TestOwnTimeIsNotThePeers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, stop := pipeServer(t, nil, func(s *Server) {
+			s.Handle(protocol.HeartBeat, func(c *Conn, req *Command) *Command {
+				time.Sleep(10 * time.Minute)
+				return echo(c, req)
+			}, Inline())
+		})
+		defer stop()
+		p := &rawPeer{t, near}
+		frame := request(t, protocol.HeartBeat, 1, 0)
+		p.write(append(append([]byte(nil), frame...), frame[:10]...))
+		p.mustRead()
+		time.Sleep(30 * time.Second)
+		p.write(frame[10:])
+		p.mustRead()
+		time.Sleep(100 * time.Second)
+		p.write(frame)
+		p.mustRead()
+	})
+}

@@ -14,7 +14,7 @@ type Options struct {
 	// WriteTimeout closes a connection whose peer does not take what is written to it for so long. 0: 60 s.
 	WriteTimeout time.Duration
 	// ReadBuffer is what a busy connection's read buffer grows to, in bytes; a frame larger than it gets one of its own
-	// size as its bytes arrive. 0: 128 KiB.
+	// size as its bytes arrive. 0: 64 KiB.
 	ReadBuffer int
 	// WriteHigh is the number of bytes waiting to be written at which a connection's requests are no longer read. 0: 1 MiB.
 	WriteHigh int
@@ -65,7 +65,7 @@ func (o *Options) ensureDefaults() {
 	orDefault(&o.IdleTimeout, 120*time.Second)
 	orDefault(&o.FrameTimeout, 60*time.Second)
 	orDefault(&o.WriteTimeout, 60*time.Second)
-	orDefault(&o.ReadBuffer, 128<<10)
+	orDefault(&o.ReadBuffer, 64<<10)
 	orDefault(&o.WriteHigh, 1<<20)
 	orDefault(&o.WriteMax, 64<<20)
 	orDefault(&o.InFlightMax, 65535)

@@ -28,7 +28,8 @@ type reader struct {
 	req      Command
 	now      time.Time // of the last read
 	deadline time.Time // what the connection's read deadline is set to
-	lastRead time.Time // when a byte last came
+	lastRead time.Time // when bytes last came and were handled
+	heard    bool      // bytes came since
 	partial  time.Time // when the frame at begin began to come; zero when there is none
 	full     bool      // the last read filled the buffer
 	small    int       // reads since a buffer larger than usual was needed
@@ -38,13 +39,14 @@ type reader struct {
 func (r *reader) run(c *Conn) error {
 	r.c = c
 	r.buf = make([]byte, readBufferMin)
-	r.lastRead = time.Now()
-	r.setDeadline(r.lastRead)
+	r.now = time.Now()
+	r.lastRead = r.now
 	for {
+		r.beforeRead()
 		n, err := c.nc.Read(r.buf[r.end:])
 		r.now = time.Now()
 		if n > 0 {
-			r.lastRead = r.now
+			r.heard = true
 			r.end += n
 			if err := r.handleAll(); err != nil {
 				return err
@@ -54,15 +56,23 @@ func (r *reader) run(c *Conn) error {
 			return err
 		}
 		r.makeRoom()
-		if r.deadline.Sub(r.now) < c.opts.tick()/2 {
-			r.setDeadline(r.now)
-		}
 	}
 }
 
-func (r *reader) setDeadline(now time.Time) {
-	r.deadline = now.Add(r.c.opts.tick())
-	r.c.nc.SetReadDeadline(r.deadline) //nolint:errcheck // the next read says what is wrong
+// beforeRead sets the clocks. The time that went into handling and writing is ours, and not held against the peer.
+func (r *reader) beforeRead() {
+	now := time.Now()
+	if r.heard {
+		r.lastRead = now
+		r.heard = false
+	}
+	if !r.partial.IsZero() {
+		r.partial = r.partial.Add(now.Sub(r.now))
+	}
+	if tick := r.c.opts.tick(); r.deadline.Sub(now) < tick/2 {
+		r.deadline = now.Add(tick)
+		r.c.nc.SetReadDeadline(r.deadline) //nolint:errcheck // the next read says what is wrong
+	}
 }
 
 // checkRead looks at how a read ended, and at how long the peer has been silent or slow.
