@@ -61,6 +61,9 @@ const (
 	fileSizeMax    = math.MaxInt32
 )
 
+// timeMax bounds the times of a header, so that no sum of them overflows.
+const timeMax = 1 << 53
+
 // layout is the shape that all files of an index have.
 type layout struct {
 	slots   int32
@@ -206,6 +209,8 @@ func (l layout) checkHeader(path string, h header) error {
 	switch {
 	case h.count < 1 || h.count > l.entries:
 		return corrupt(path, posCount, fmt.Sprintf("count is %d of at most %d", h.count, l.entries))
+	case h.beginTime < 0 || h.beginTime > timeMax || h.endTime < 0 || h.endTime > timeMax:
+		return corrupt(path, posBeginTime, fmt.Sprintf("times go from %d to %d", h.beginTime, h.endTime))
 	case h.beginPhy < 0 || h.endPhy < h.beginPhy:
 		return corrupt(path, posBeginPhy, fmt.Sprintf("offsets go from %d to %d", h.beginPhy, h.endPhy))
 	}

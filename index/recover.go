@@ -65,7 +65,7 @@ func (x *Index) loadClean(names []string, st State, logEnd message.PhyOffset) (m
 		if errors.As(err, &bad) && bad.short && i == len(names)-1 {
 			// A file whose making was cut short by a full disk.
 			x.dropped = append(x.dropped, err)
-			return logEnd, x.removeNames(names[i:])
+			return x.lastPhy(), x.removeNames(names[i:])
 		}
 		if err != nil {
 			return 0, err

@@ -1,0 +1,639 @@
+package index
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rocketlog/rocketlog/internal/vfs"
+	"github.com/rocketlog/rocketlog/message"
+)
+
+// putN puts messages first to first+n-1, each at a hundred times its number, with three entries.
+func putN(x *Index, first, n int) error {
+	for i := first; i < first+n; i++ {
+		if err := putOne(x, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func putOne(x *Index, i int) error {
+	return x.Put([]byte("T"), fmt.Appendf(nil, "U%d", i), fmt.Appendf(nil, "K%d", i), []byte("tag"),
+		message.PhyOffset(i*100), 1_700_000_000_000+int64(i)*1000)
+}
+
+func query(tb testing.TB, x *Index, key string) []message.PhyOffset {
+	tb.Helper()
+	res, err := x.Query("T", key, 1<<20, 0, math.MaxInt64)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return res.Offsets
+}
+
+// checkComplete checks that messages first to first+n-1 are there, each once.
+func checkComplete(t *testing.T, x *Index, first, n int) {
+	t.Helper()
+	if err := x.Check(); err != nil {
+		t.Fatal(err)
+	}
+	for i := first; i < first+n; i++ {
+		want := []message.PhyOffset{message.PhyOffset(i * 100)}
+		for _, key := range []string{fmt.Sprint("U", i), fmt.Sprint("K", i)} {
+			if got := query(t, x, key); !slices.Equal(got, want) {
+				t.Fatalf("%s: %v, want %v", key, got, want)
+			}
+		}
+	}
+	got := slices.Clone(query(t, x, TagKeyPrefix+"tag"))
+	if len(got) != n || !slices.IsSortedFunc(got, func(a, b message.PhyOffset) int { return int(b - a) }) {
+		t.Fatalf("%d messages with the tag, want %d: %v", len(got), n, got)
+	}
+}
+
+// fresh opens an index on an empty folder.
+func fresh(tb testing.TB, fsys vfs.FS, opts *Options) *Index {
+	tb.Helper()
+	x := openAt(tb, fsys, filepath.Join(tb.TempDir(), "index"), opts)
+	recoverAt(tb, x, State{}, true, 0, 0)
+	return x
+}
+
+func TestOptions(t *testing.T) {
+	for _, opts := range []Options{{Slots: -1}, {Entries: 1}, {Entries: math.MaxInt32}, {Slots: 1 << 40}, {Slots: 1 << 29, Entries: 100}} {
+		if _, err := Open(vfs.NewCrashFS(1), "/index", &opts); err == nil {
+			t.Errorf("%+v is taken", opts)
+		}
+	}
+	x, err := Open(vfs.NewCrashFS(1), "/index", nil)
+	if err != nil || x.fileSize() != 420_000_040 || x.maxMapped != 8 {
+		t.Fatalf("default file of %d bytes, error %v", x.fileSize(), err)
+	}
+}
+
+func TestFullDiskIsAnError(t *testing.T) {
+	crash := vfs.NewCrashFS(1)
+	x := fresh(t, crash, &Options{Slots: 2000, Entries: 50})
+	if err := putN(x, 0, 14); err != nil { // two entries of the 17th message still fit
+		t.Fatal(err)
+	}
+	before, err := crash.Usage("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	crash.SetCapacity(int64(before.Total - before.Free))
+	stopped := -1
+	for i := 14; i < 30; i++ {
+		if err := putOne(x, i); err != nil {
+			if !vfs.IsNoSpace(err) {
+				t.Fatal(err)
+			}
+			stopped = i
+			break
+		}
+	}
+	if stopped != 16 {
+		t.Fatalf("the disk was full at message %d", stopped)
+	}
+	for range 3 { // trying again changes nothing
+		if err := putOne(x, stopped); !vfs.IsNoSpace(err) {
+			t.Fatalf("error %v", err)
+		}
+	}
+	if entries, err := crash.ReadDir(x.dir); err != nil || len(entries) != 1 {
+		t.Fatalf("%d files, error %v", len(entries), err)
+	}
+	checkComplete(t, x, 0, stopped)
+	crash.SetCapacity(1 << 30)
+	if err := putN(x, stopped, 20); err != nil {
+		t.Fatal(err)
+	}
+	checkComplete(t, x, 0, stopped+20)
+	if len(x.list()) != 3 {
+		t.Fatalf("%d files", len(x.list()))
+	}
+}
+
+// TestFullDiskAtOpen takes over a file with holes on a disk that cannot fill them.
+func TestFullDiskAtOpen(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "index")
+	opts := &Options{Slots: 10, Entries: 50}
+	x := openAt(t, vfs.OS, dir, opts)
+	recoverAt(t, x, State{}, true, 0, 0)
+	if err := errors.Join(putN(x, 0, 5), x.Close()); err != nil {
+		t.Fatal(err)
+	}
+	fault := vfs.NewFaultFS(vfs.OS, nil)
+	fault.SetRules(vfs.Rule{Op: vfs.OpAllocate, Err: syscall.ENOSPC})
+	x = openAt(t, fault, dir, opts)
+	recoverAt(t, x, State{}, true, 0, 500)
+	checkComplete(t, x, 0, 5)
+	if err := putOne(x, 5); !vfs.IsNoSpace(err) {
+		t.Fatalf("error %v", err)
+	}
+	fault.SetRules()
+	if err := putN(x, 5, 5); err != nil {
+		t.Fatal(err)
+	}
+	checkComplete(t, x, 0, 10)
+	if len(x.list()) != 1 {
+		t.Fatalf("%d files", len(x.list()))
+	}
+}
+
+func TestFailedSyncIsFinal(t *testing.T) {
+	fault := vfs.NewFaultFS(vfs.NewCrashFS(1), nil)
+	x := fresh(t, fault, &Options{Slots: 10, Entries: 50})
+	if err := putN(x, 0, 3); err != nil {
+		t.Fatal(err)
+	}
+	fault.SetRules(vfs.Rule{Op: vfs.OpSyncData, Err: syscall.EIO})
+	if _, err := x.Sync(); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("error %v", err)
+	}
+	fault.SetRules()
+	if st, err := x.Sync(); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("state %+v, error %v", st, err)
+	}
+	checkComplete(t, x, 0, 3)
+}
+
+func TestNamesGrow(t *testing.T) {
+	now := time.Date(2026, 11, 21, 3, 21, 42, int(862*time.Millisecond), time.Local)
+	x := fresh(t, vfs.NewCrashFS(1), &Options{Slots: 10, Entries: 2, Now: func() time.Time { return now }})
+	if err := putOne(x, 0); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(-time.Hour)
+	if err := putOne(x, 1); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(2 * time.Hour)
+	if err := putOne(x, 2); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range x.list() {
+		got = append(got, f.name)
+	}
+	want := []string{"20261121032142862", "20261121032142863", "20261121032142864", "20261121032142865", "20261121032142866",
+		"20261121032142867", "20261121042142862", "20261121042142863", "20261121042142864"}
+	if !slices.Equal(got, want) {
+		t.Fatalf("%v, want %v", got, want)
+	}
+}
+
+func TestNameTakenIsPassedOver(t *testing.T) {
+	crash := vfs.NewCrashFS(1)
+	now := time.Date(2026, 11, 21, 3, 21, 42, 0, time.Local)
+	x := fresh(t, crash, &Options{Slots: 10, Entries: 50, Now: func() time.Time { return now }})
+	other, err := crash.OpenFile(filepath.Join(x.dir, "20261121032142000"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(other.Close(), putOne(x, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if name := x.list()[0].name; name != "20261121032142001" {
+		t.Fatalf("file is called %s", name)
+	}
+}
+
+func TestStrangeNamesAreLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"readme", "2026112103214286", "202611210321428620", "+2026112103214286", "2026112103214286x"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "20261121032142862"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	x := openAt(t, vfs.OS, dir, &Options{Slots: 10, Entries: 50})
+	recoverAt(t, x, State{}, false, 0, 0)
+	if len(x.list()) != 0 || len(x.Dropped()) != 0 {
+		t.Fatalf("%d files, dropped %v", len(x.list()), x.Dropped())
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 6 {
+		t.Fatalf("%d entries are left", len(entries))
+	}
+}
+
+func TestDeleteExpired(t *testing.T) {
+	x := fresh(t, vfs.OS, &Options{Slots: 10, Entries: 31, MaxMapped: 2}) // ten messages a file
+	if err := putN(x, 0, 55); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ min, gone, left int }{{900, 0, 6}, {901, 1, 5}, {2500, 1, 4}, {3901, 2, 2}, {99999, 1, 1}, {99999, 0, 1}} {
+		gone, err := x.DeleteExpired(message.PhyOffset(step.min))
+		if err != nil || gone != step.gone || len(x.list()) != step.left {
+			t.Fatalf("below %d: %d gone, %d left, error %v", step.min, gone, len(x.list()), err)
+		}
+	}
+	checkComplete(t, x, 50, 5)
+	if entries, _ := os.ReadDir(x.dir); len(entries) != 1 {
+		t.Fatalf("%d files", len(entries))
+	}
+}
+
+// TestReadersKeepTheirFile deletes and closes while a file is read.
+func TestReadersKeepTheirFile(t *testing.T) {
+	x := fresh(t, vfs.OS, &Options{Slots: 10, Entries: 31, MaxMapped: 1})
+	if err := putN(x, 0, 55); err != nil {
+		t.Fatal(err)
+	}
+	first, second := x.list()[0], x.list()[1]
+	b, err := x.acquire(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := x.DeleteExpired(1000); n != 1 || err != nil {
+		t.Fatalf("%d gone, error %v", n, err)
+	}
+	if got := decodeHeader(b); got.endPhy != 900 || first.mapping == nil {
+		t.Fatalf("the file read is %+v", got)
+	}
+	if err := x.release(first); err != nil || first.mapping != nil {
+		t.Fatalf("still mapped, error %v", err)
+	}
+	if b, err := x.acquire(first); b != nil || err != nil {
+		t.Fatalf("a removed file was mapped, error %v", err)
+	}
+	if _, err := x.acquire(second); err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan error)
+	go func() { closed <- x.Close() }()
+	for open := true; open; { // until Close waits
+		x.mu.Lock()
+		open = !x.mu.closed
+		x.mu.Unlock()
+	}
+	if res, err := x.Query("T", "K15", 10, 0, math.MaxInt64); err != nil || len(res.Offsets) != 0 {
+		t.Fatalf("a query of a closed index: %v, error %v", res, err)
+	}
+	select {
+	case err := <-closed:
+		t.Fatalf("closed under a reader, error %v", err)
+	default:
+	}
+	if err := errors.Join(x.release(second), <-closed); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestConcurrent puts while others query, sync and delete.
+func TestConcurrent(t *testing.T) {
+	x := fresh(t, vfs.OS, &Options{Slots: 50, Entries: 301, MaxMapped: 2})
+	const n = 3000
+	var put atomic.Int64
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for last := int64(0); last < n; {
+				last = put.Load()
+				if last == 0 {
+					continue
+				}
+				for _, i := range []int64{last - 1, max(last-150, 0)} {
+					want := message.PhyOffset(i * 100)
+					res, err := x.Query("T", fmt.Sprint("K", i), 10, 0, math.MaxInt64)
+					if err != nil || !slices.Equal(res.Offsets, []message.PhyOffset{want}) {
+						t.Errorf("K%d: %v, error %v", i, res.Offsets, err)
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for put.Load() < n {
+			st, err := x.Sync()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if st.Durable > message.PhyOffset(put.Load()*100) {
+				t.Errorf("state is ahead: %+v", st)
+			}
+			if _, err := x.DeleteExpired(st.Durable - 50_000); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for i := range n {
+		if err := putOne(x, i); err != nil {
+			t.Fatal(err)
+		}
+		put.Store(int64(i + 1))
+	}
+	wg.Wait()
+	if err := x.Check(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// scenario is what a campaign of failures goes through: three files, syncs, a deletion, a truncation
+// and a close. It returns the last State known to be kept.
+func scenario(fsys vfs.FS, dir string, opts *Options) (kept State, err error) {
+	x, err := Open(fsys, dir, opts)
+	if err != nil {
+		return kept, err
+	}
+	defer func() { err = errors.Join(err, x.Close()) }()
+	if _, err := x.Recover(State{}, true, 0, 0); err != nil {
+		return kept, err
+	}
+	for i := range 4 {
+		if err := putN(x, i*8, 8); err != nil {
+			return kept, err
+		}
+		st, err := x.Sync()
+		if err != nil {
+			return kept, err
+		}
+		kept = st
+	}
+	for _, key := range []string{"K1", "K30"} {
+		if _, err := x.Query("T", key, 10, 0, math.MaxInt64); err != nil {
+			return kept, err
+		}
+	}
+	if _, err := x.DeleteExpired(100); err != nil {
+		return kept, err
+	}
+	if err := x.Truncate(3000); err != nil {
+		return kept, err
+	}
+	st, err := x.Sync()
+	if err == nil {
+		kept = st
+	}
+	return kept, err
+}
+
+// TestEveryFailure fails each call of the scenario in turn: it must be reported, and leave what a
+// recovery makes whole.
+func TestEveryFailure(t *testing.T) {
+	opts := &Options{Slots: 300, Entries: 31, MaxMapped: 1}
+	fault := vfs.NewFaultFS(vfs.NewCrashFS(1), nil)
+	fault.Record(true)
+	if _, err := scenario(fault, "/index", opts); err != nil {
+		t.Fatal(err)
+	}
+	calls := fault.Calls()
+	if len(calls) < 50 {
+		t.Fatalf("only %d calls", len(calls))
+	}
+	for nth, call := range calls {
+		crash := vfs.NewCrashFS(uint64(nth))
+		fault := vfs.NewFaultFS(crash, nil)
+		fault.SetRules(vfs.Rule{Nth: nth + 1, Err: syscall.EIO})
+		kept, err := scenario(fault, "/index", opts)
+		if !errors.Is(err, syscall.EIO) {
+			t.Fatalf("%v fails and the error is %v", call, err)
+		}
+		after := crash.Crash(uint64(nth))
+		x := openAt(t, after, "/index", opts)
+		from := recoverAt(t, x, kept, false, 0, 3000)
+		if err := putN(x, int(from)/100, 30-int(from)/100); err != nil {
+			t.Fatalf("after %v: %v", call, err)
+		}
+		checkComplete(t, x, 0, 30)
+		after.Discard()
+		crash.Discard()
+	}
+}
+
+func TestCleanOpenRefusesDamage(t *testing.T) {
+	opts := &Options{Slots: 10, Entries: 31}
+	build := func(t *testing.T) (dir string, names []string, st State) {
+		x := fresh(t, vfs.OS, opts)
+		if err := putN(x, 0, 25); err != nil {
+			t.Fatal(err)
+		}
+		st, err := x.Sync()
+		if err != nil {
+			t.Fatal(err)
+		}
+		names, err = x.names()
+		if err = errors.Join(err, x.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return x.dir, names, st
+	}
+	patch := func(t *testing.T, name string, at int64, b ...byte) {
+		t.Helper()
+		f, err := os.OpenFile(name, os.O_RDWR, 0)
+		if err == nil {
+			_, err = f.WriteAt(b, at)
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	tests := []struct {
+		name   string
+		damage func(t *testing.T, dir string, names []string)
+		from   message.PhyOffset // -1: refused
+	}{
+		{"none", func(*testing.T, string, []string) {}, 2500},
+		{"older file short", func(t *testing.T, dir string, names []string) {
+			if err := os.Truncate(filepath.Join(dir, names[0]), 100); err != nil {
+				t.Fatal(err)
+			}
+		}, -1},
+		{"last file long", func(t *testing.T, dir string, names []string) {
+			if err := os.Truncate(filepath.Join(dir, names[2]), 10_000); err != nil {
+				t.Fatal(err)
+			}
+		}, -1},
+		{"last file short", func(t *testing.T, dir string, names []string) {
+			if err := os.Truncate(filepath.Join(dir, names[2]), 100); err != nil {
+				t.Fatal(err)
+			}
+		}, 1900},
+		{"last file gone", func(t *testing.T, dir string, names []string) {
+			if err := os.Remove(filepath.Join(dir, names[2])); err != nil {
+				t.Fatal(err)
+			}
+		}, 1900},
+		{"all gone", func(t *testing.T, dir string, _ []string) {
+			if err := os.RemoveAll(dir); err != nil {
+				t.Fatal(err)
+			}
+		}, 0},
+		{"count too large", func(t *testing.T, dir string, names []string) {
+			patch(t, filepath.Join(dir, names[1]), posCount, 0, 0, 0, 32)
+		}, -1},
+		{"count negative", func(t *testing.T, dir string, names []string) {
+			patch(t, filepath.Join(dir, names[1]), posCount, 0x80)
+		}, -1},
+		{"offsets the wrong way", func(t *testing.T, dir string, names []string) {
+			patch(t, filepath.Join(dir, names[0]), posEndPhy, 0x80)
+		}, -1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir, names, st := build(t)
+			tt.damage(t, dir, names)
+			x := openAt(t, vfs.OS, dir, opts)
+			from, err := x.Recover(st, true, 0, 2500)
+			var bad *CorruptError
+			if tt.from < 0 {
+				if !errors.As(err, &bad) || filepath.Dir(bad.File) != dir {
+					t.Fatalf("from %d, error %v", from, err)
+				}
+				return
+			}
+			if err != nil || from != tt.from {
+				t.Fatalf("from %d, error %v", from, err)
+			}
+			if err := putN(x, int(from)/100, 25-int(from)/100); err != nil {
+				t.Fatal(err)
+			}
+			checkComplete(t, x, 0, 25)
+		})
+	}
+	t.Run("unclean", func(t *testing.T) {
+		for _, tt := range tests {
+			dir, names, st := build(t)
+			tt.damage(t, dir, names)
+			x := openAt(t, vfs.OS, dir, opts)
+			from := recoverAt(t, x, st, false, 0, 2500)
+			if err := putN(x, int(from)/100, 25-int(from)/100); err != nil {
+				t.Fatal(err)
+			}
+			checkComplete(t, x, 0, 25)
+		}
+	})
+}
+
+// TestCheckFindsDamage changes single bytes of a file and expects Check to name the place, or nothing
+// that it looks at to have changed.
+func TestCheckFindsDamage(t *testing.T) {
+	x := fresh(t, vfs.OS, &Options{Slots: 10, Entries: 31})
+	if err := putN(x, 0, 8); err != nil {
+		t.Fatal(err)
+	}
+	f := x.list()[0]
+	b := x.writer.bytes
+	unseen := 0
+	for at := range f.entryAt(f.count.Load()) {
+		if at >= f.entryAt(0) && at < f.entryAt(1) {
+			continue // never used
+		}
+		b[at] ^= 0x40
+		var bad *CorruptError
+		switch err := x.Check(); {
+		case err == nil:
+			unseen++
+		case !errors.As(err, &bad) || bad.File != f.path || bad.Error() == "":
+			t.Fatalf("byte %d: %v", at, err)
+		}
+		b[at] ^= 0x40
+	}
+	// A hash that keeps its slot, a time, an offset that keeps the order: only the log can tell.
+	if limit := 23 * 9; unseen > limit {
+		t.Fatalf("%d bytes changed unseen", unseen)
+	}
+	if err := x.Check(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestState(t *testing.T) {
+	for _, st := range []State{{}, {Durable: 5}, {File: "20261121032142862", Count: 7, Used: 3, Durable: 1 << 40, EndTime: 99, SealedTime: 98}} {
+		b := st.Append([]byte("x"))[1:]
+		got, err := ParseState(b)
+		if err != nil || got != st || len(b) != StateSize {
+			t.Fatalf("%+v came back as %+v, error %v", st, got, err)
+		}
+		for at := range b {
+			b[at] ^= 1
+			if got, err := ParseState(b); !errors.Is(err, ErrState) {
+				t.Fatalf("byte %d changed: %+v, error %v", at, got, err)
+			}
+			b[at] ^= 1
+		}
+		if _, err := ParseState(b[1:]); !errors.Is(err, ErrState) {
+			t.Fatalf("error %v", err)
+		}
+	}
+	for _, st := range []State{{Count: -1}, {Used: -1}, {Durable: -1}, {File: "x"}} {
+		if _, err := ParseState(st.Append(nil)); !errors.Is(err, ErrState) {
+			t.Fatalf("%+v: error %v", st, err)
+		}
+	}
+}
+
+func TestPutAllocatesNothing(t *testing.T) {
+	x := fresh(t, vfs.OS, &Options{Slots: 1000, Entries: 1 << 20})
+	topic, uniq, keys, tag := []byte("TopicTest"), []byte("C0A80001000012345678ABCDEF010000"), []byte("order-1 order-2"), []byte("TagA")
+	off := message.PhyOffset(0)
+	if n := testing.AllocsPerRun(1000, func() {
+		off += 1000
+		if err := x.Put(topic, uniq, keys, tag, off, 1_700_000_000_000); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Fatalf("%v allocations", n)
+	}
+}
+
+// TestSyncSkipsWhatIsDurable counts the calls that reach the disk.
+func TestSyncSkipsWhatIsDurable(t *testing.T) {
+	fault := vfs.NewFaultFS(vfs.NewCrashFS(1), nil)
+	x := fresh(t, fault, &Options{Slots: 10, Entries: 31})
+	syncs := func() int { return fault.Count(vfs.OpSyncData) }
+	for _, step := range []struct{ put, want int }{{0, 0}, {5, 1}, {0, 0}, {20, 3}, {1, 1}, {0, 0}} {
+		if err := putN(x, int(x.writer.last)/100+1, step.put); err != nil {
+			t.Fatal(err)
+		}
+		before := syncs()
+		if _, err := x.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		if got := syncs() - before; got != step.want {
+			t.Fatalf("%d syncs after %d messages, want %d", got, step.put, step.want)
+		}
+	}
+}
+
+func TestErrorsNameTheFile(t *testing.T) {
+	x := fresh(t, vfs.OS, &Options{Slots: 10, Entries: 31, MaxMapped: 1})
+	if err := putN(x, 0, 55); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range x.list() { // leave one mapped
+		if _, err := x.acquire(f); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.release(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone := x.list()[0].path
+	if err := os.Remove(gone); err != nil {
+		t.Fatal(err)
+	}
+	var path *fs.PathError
+	if _, err := x.Query("T", "K1", 10, 0, math.MaxInt64); !errors.As(err, &path) || path.Path != gone {
+		t.Fatalf("error %v", err)
+	}
+}
