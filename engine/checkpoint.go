@@ -116,8 +116,12 @@ func (s *Store) writeCheckpoint(c Checkpoint) error {
 }
 
 // readCheckpoint returns Java's checkpoint, zeros if there is none.
-func (s *Store) readCheckpoint() (Checkpoint, error) {
-	b, err := vfs.ReadFile(s.fs, filepath.Join(s.dir, checkpointName))
+func (s *Store) readCheckpoint() (Checkpoint, error) { return ReadCheckpoint(s.fs, s.dir) }
+
+// ReadCheckpoint returns Java's checkpoint of the store in dir, zeros if there
+// is none.
+func ReadCheckpoint(fsys vfs.FS, dir string) (Checkpoint, error) {
+	b, err := vfs.ReadFile(fsys, filepath.Join(dir, checkpointName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Checkpoint{}, nil
 	}

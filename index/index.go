@@ -84,6 +84,18 @@ type Index struct {
 
 // Open lists the files of dir, which is made if absent. Nothing else may be called before Recover.
 func Open(fsys vfs.FS, dir string, opts *Options) (*Index, error) {
+	x, err := newIndex(fsys, dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := vfs.MakeDirs(fsys, dir, 0o755); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// newIndex makes an index that knows of no file yet.
+func newIndex(fsys vfs.FS, dir string, opts *Options) (*Index, error) {
 	if opts == nil {
 		opts = new(Options)
 	}
@@ -100,9 +112,6 @@ func Open(fsys vfs.FS, dir string, opts *Options) (*Index, error) {
 	x.mu.idle.L = &x.mu.Mutex
 	x.writer.last = -1
 	x.files.Store(new([]*file))
-	if err := vfs.MakeDirs(fsys, dir, 0o755); err != nil {
-		return nil, err
-	}
 	return x, nil
 }
 
