@@ -29,7 +29,7 @@ func (s *Server) listenHTTP(o *Options) error {
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
 	}
-	s.httpAddr = addrPort(listener)
+	s.httpAddr = addrPort(listener, o.BindAddress)
 	s.running.Go(func() { s.runHTTP(listener) })
 	return nil
 }

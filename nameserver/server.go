@@ -35,6 +35,7 @@ type Server struct {
 	client   *remoting.Client // for notices
 	notices  chan MinBrokerChange
 	listener net.Listener
+	addr     netip.AddrPort
 	http     *http.Server // nil: off
 	httpAddr netip.AddrPort
 	started  time.Time
@@ -88,9 +89,10 @@ func (s *Server) Start() error {
 	if err != nil {
 		return fmt.Errorf("name server: %w", err)
 	}
-	s.listener = listener
+	s.listener, s.addr = listener, addrPort(listener, o.BindAddress)
 	s.started = o.Now()
 	if err := s.listenHTTP(o); err != nil {
+		s.addr = netip.AddrPort{}
 		return errors.Join(fmt.Errorf("name server's address endpoint: %w", err), listener.Close())
 	}
 	s.running.Go(s.runServe)
@@ -106,7 +108,7 @@ func port(n int) string {
 
 // Addr is where it listens once it is started.
 func (s *Server) Addr() netip.AddrPort {
-	return addrPort(s.listener)
+	return s.addr
 }
 
 // HTTPAddr is where the HTTP endpoint listens; not valid when it is off.
@@ -114,11 +116,12 @@ func (s *Server) HTTPAddr() netip.AddrPort {
 	return s.httpAddr
 }
 
-func addrPort(l net.Listener) netip.AddrPort {
-	if l == nil {
-		return netip.AddrPort{}
-	}
+// addrPort gives where a listener listens, in the form that was asked for: Go shows 0.0.0.0 as [::].
+func addrPort(l net.Listener, asked string) netip.AddrPort {
 	addr := l.Addr().(*net.TCPAddr).AddrPort()
+	if ip, err := netip.ParseAddr(asked); err == nil {
+		return netip.AddrPortFrom(ip, addr.Port())
+	}
 	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 }
 
