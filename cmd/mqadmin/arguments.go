@@ -1,0 +1,129 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/rocketlog/rocketlog/broker"
+	"github.com/rocketlog/rocketlog/engine"
+	"github.com/rocketlog/rocketlog/internal/daemon"
+)
+
+// arguments are what the command line asks for.
+type arguments struct {
+	dir        string
+	configFile string
+	json       bool
+	only       string
+	topic      string
+	from       int64
+	max        int64
+	body       bool
+}
+
+// kinds are what dump can print, in this order.
+var kinds = []string{"checkpoint", "records", "queues", "index"}
+
+// wants says whether a kind is to be dumped.
+func (a *arguments) wants(kind string) bool {
+	return a.only == "" || slices.Contains(strings.Split(a.only, ","), kind)
+}
+
+// parseArguments takes flags before and behind the folder. It gives nil and an exit code when there is nothing more to do.
+func parseArguments(args []string, stderr io.Writer) (*arguments, int) {
+	a := new(arguments)
+	flags := flag.NewFlagSet("mqadmin", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { fmt.Fprint(stderr, usage) }
+	flags.StringVar(&a.configFile, "c", "", "")
+	flags.BoolVar(&a.json, "json", false, "")
+	flags.StringVar(&a.only, "only", "", "")
+	flags.StringVar(&a.topic, "topic", "", "")
+	flags.Int64Var(&a.from, "from", 0, "")
+	flags.Int64Var(&a.max, "max", -1, "")
+	flags.BoolVar(&a.body, "body", false, "")
+	var dirs []string
+	for len(args) > 0 {
+		if err := flags.Parse(args); err == flag.ErrHelp {
+			return nil, daemon.ExitOK
+		} else if err != nil {
+			return nil, daemon.ExitUsage
+		}
+		if args = flags.Args(); len(args) > 0 {
+			dirs, args = append(dirs, args[0]), args[1:]
+		}
+	}
+	complaint := ""
+	for kind := range strings.SplitSeq(a.only, ",") {
+		if a.only != "" && !slices.Contains(kinds, kind) {
+			complaint = fmt.Sprintf("%q is none of %s", kind, strings.Join(kinds, ","))
+		}
+	}
+	if len(dirs) != 1 {
+		complaint = "one store folder, please"
+	}
+	if complaint != "" {
+		fmt.Fprintf(stderr, "mqadmin: %s\n%s", complaint, usage)
+		return nil, daemon.ExitUsage
+	}
+	a.dir = dirs[0]
+	return a, daemon.ExitOK
+}
+
+// options are the store's, from the config file and, for the sizes that the files show, from these.
+func (a *arguments) options(stderr io.Writer) (*engine.Options, error) {
+	if info, err := os.Stat(a.dir); err != nil {
+		return nil, err
+	} else if !info.IsDir() {
+		return nil, fmt.Errorf("%s is no folder", a.dir)
+	}
+	settings := broker.DefaultOptions()
+	settings.MappedFileSizeCommitLog, settings.MappedFileSizeConsumeQueue = 0, 0
+	if err := daemon.LoadConfig(daemon.NewLogger(stderr), a.configFile, settings); err != nil {
+		return nil, err
+	}
+	logDir := cmp.Or(settings.StorePathCommitLog, filepath.Join(a.dir, "commitlog"))
+	logSize, err := firstFileSize(filepath.Join(logDir, "*"))
+	if err != nil {
+		return nil, err
+	}
+	queueSize, err := firstFileSize(filepath.Join(a.dir, "consumequeue", "*", "*", "*"))
+	if err != nil {
+		return nil, err
+	}
+	settings.MappedFileSizeCommitLog = cmp.Or(settings.MappedFileSizeCommitLog, logSize)
+	settings.MappedFileSizeConsumeQueue = cmp.Or(settings.MappedFileSizeConsumeQueue, queueSize)
+	return settings.EngineOptions()
+}
+
+// firstFileSize gives the size of the first file that fits the pattern and is named by an offset; 0 when there is none.
+func firstFileSize(pattern string) (int64, error) {
+	names, err := filepath.Glob(pattern)
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range names {
+		if strings.Trim(filepath.Base(name), "0123456789") != "" {
+			continue
+		}
+		info, err := os.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		if info.Mode().IsRegular() && info.Size() > 0 {
+			return info.Size(), nil
+		}
+	}
+	return 0, nil
+}

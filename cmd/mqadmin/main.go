@@ -1,0 +1,68 @@
+// Command mqadmin looks after RocketMQ clusters and stores. So far it has the offline tools: store check and store dump, for
+// stores whose broker is stopped, ours or Java's. They change nothing.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/rocketlog/rocketlog/internal/daemon"
+)
+
+const usage = `Usage: mqadmin store check [flags] DIR
+       mqadmin store dump  [flags] DIR
+
+check proves the files of a stopped store against each other: every record of
+the log, the entries of all consume queues, the index. Exit code 1 says that
+something is wrong.
+
+  -c FILE        the broker's settings: file sizes that cannot be seen from the
+                 files themselves, other folders, delay levels
+  --json         the report as JSON
+
+dump prints checkpoint, records, queues and index, a line each.
+
+  -c FILE        the same
+  --json         each line as a JSON object
+  --only KINDS   some of checkpoint,records,queues,index
+  --topic TOPIC  only records and queues of this topic
+  --from OFFSET  records from this place of the log on
+  --max N        at most N records
+  --body         with the records' bodies
+`
+
+func main() {
+	os.Exit(run(os.Args, os.Stdout, os.Stderr))
+}
+
+// run is main without the process: it gives the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	command := ""
+	if len(args) > 2 {
+		command = args[1] + " " + args[2]
+	}
+	var tool func(*arguments, io.Writer, io.Writer) (int, error)
+	switch command {
+	case "store check":
+		tool = runCheck
+	case "store dump":
+		tool = runDump
+	default:
+		fmt.Fprint(stderr, usage)
+		if len(args) > 1 && (args[1] == "-h" || args[1] == "--help" || args[1] == "help") {
+			return daemon.ExitOK
+		}
+		return daemon.ExitUsage
+	}
+	parsed, code := parseArguments(args[3:], stderr)
+	if parsed == nil {
+		return code
+	}
+	code, err := tool(parsed, stdout, stderr)
+	if err != nil {
+		fmt.Fprintln(stderr, "mqadmin:", err)
+		return daemon.ExitFailed
+	}
+	return code
+}
