@@ -5,7 +5,11 @@ STORE ?= ./store
 FUZZTIME ?= 10s
 CRASHES ?= 1000
 
+<<<<<<< ours
 .PHONY: help build run test vet race fuzz-smoke crash interop bench clean
+=======
+.PHONY: help build run test vet race fuzz-smoke bench bench-peers clean
+>>>>>>> theirs
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,6 +46,9 @@ interop: ## real clients and Java stores; needs Java and Maven, else it says so
 
 bench: ## all benchmarks
 	go test -run='^$$' -bench=. ./...
+
+bench-peers: ## ours beside Java's store and broker and etcd's WAL, judged (about 15 minutes)
+	cd bench/peers && go run . run
 
 clean: ## what build and run made, the store aside
 	rm -rf $(BIN)

@@ -17,6 +17,7 @@ import (
 	"github.com/rocketlog/rocketlog/bench/peers/measure"
 	"github.com/rocketlog/rocketlog/bench/peers/nullserver"
 	"github.com/rocketlog/rocketlog/bench/peers/runner"
+	"github.com/rocketlog/rocketlog/bench/peers/store"
 )
 
 // commands are what a process of this program can be; the runner starts the others as its children.
@@ -25,6 +26,7 @@ var commands = map[string]func(args []string) (measure.Result, error){
 	"etcd":  runEtcd,
 	"limit": runLimit,
 	"null":  runNull,
+	"store": runStore,
 }
 
 func main() {
@@ -43,6 +45,9 @@ func main() {
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(result); err != nil {
 		os.Exit(1)
+	}
+	if diesAfter {
+		store.Die()
 	}
 }
 
@@ -125,4 +130,35 @@ func runNull(args []string) (measure.Result, error) {
 		defer pkgprofile.Start(pkgprofile.CPUProfile, pkgprofile.ProfilePath(*profile), pkgprofile.Quiet).Stop()
 	}
 	return measure.Result{}, nullserver.Serve(*addr)
+}
+
+func runStore(args []string) (measure.Result, error) {
+	f := flag.NewFlagSet("store", flag.ExitOnError)
+	c := store.Config{}
+	do := f.String("do", "put", "put, fill (and die) or open")
+	flush := f.String("flush", "async", "async or sync")
+	f.StringVar(&c.Dir, "dir", "", "directory of the store")
+	f.BoolVar(&c.TransientPool, "pool", false, "with the transient store pool")
+	f.IntVar(&c.Writers, "writers", 1, "goroutines that put")
+	f.IntVar(&c.Queues, "queues", 4, "queues, eight a topic")
+	f.IntVar(&c.BodySize, "body", 1024, "size of a body in bytes")
+	f.Int64Var(&c.Messages, "messages", 4_000_000, "put at most so many while measuring")
+	f.Int64Var(&c.Bytes, "bytes", 1<<30, "fill the log with so many bytes")
+	profile := f.String("profile", "", "write a CPU profile to this directory")
+	warmup, measured := times(f)
+	f.Parse(args)
+	c.Warmup, c.Measure, c.SyncFlush = *warmup, *measured, *flush == "sync"
+	if *profile != "" {
+		defer pkgprofile.Start(pkgprofile.CPUProfile, pkgprofile.ProfilePath(*profile), pkgprofile.Quiet).Stop()
+	}
+	switch *do {
+	case "put":
+		return store.Put(c)
+	case "open":
+		return store.Open(c)
+	case "fill":
+		diesAfter = true
+		return store.Fill(c)
+	}
+	return measure.Result{}, fmt.Errorf("nothing called %s to do", *do)
 }

@@ -1,0 +1,104 @@
+// Package store drives the engine as the Java harness drives Java's store: put, fill and die, open.
+//
+// Concurrency: all of it runs on the caller's goroutine, but for the writers that Put starts and awaits.
+package store
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/rocketlog/rocketlog/bench"
+	"github.com/rocketlog/rocketlog/bench/peers/measure"
+	"github.com/rocketlog/rocketlog/engine"
+	"github.com/rocketlog/rocketlog/message"
+)
+
+// Config is a workload.
+type Config struct {
+	Dir             string
+	SyncFlush       bool
+	TransientPool   bool
+	Writers, Queues int
+	BodySize        int
+	// Messages bounds what Put puts while it measures, and Bytes what Fill fills.
+	Messages, Bytes int64
+	Warmup, Measure time.Duration
+}
+
+func (c *Config) options() *engine.Options {
+	o := &engine.Options{TransientPool: c.TransientPool}
+	if c.SyncFlush {
+		o.FlushDiskType = engine.SyncFlush
+	}
+	return o
+}
+
+// Put measures puts, until all is dispatched, after a warm-up.
+func Put(c Config) (measure.Result, error) {
+	s, err := engine.Open(c.Dir, c.options())
+	if err != nil {
+		return measure.Result{}, err
+	}
+	defer s.Close()
+	w := bench.NewWriters(s, c.Writers, c.Queues, c.BodySize)
+	if _, err := w.Run(c.Warmup, 0); err != nil {
+		return measure.Result{}, err
+	}
+	f, err := w.Run(c.Measure, c.Messages)
+	if err != nil {
+		return measure.Result{}, err
+	}
+	r := measure.Result{
+		Messages: f.Messages, Seconds: f.Dispatched.Seconds(), Rate: f.Rate(),
+		PutRate: float64(f.Messages) / f.Put.Seconds(),
+		Allocs:  float64(f.Mallocs) / float64(f.Messages),
+	}
+	r.SetCPU(f.CPU, 0)
+	r.SetLatency(&f.Latency)
+	usage, err := bench.ProcessUsage(os.Getpid())
+	r.Anonymous = float64(usage.Anonymous) / (1 << 20)
+	return r, err
+}
+
+// Fill puts so many bytes; the caller prints the result and then kills the process with [Die].
+func Fill(c Config) (measure.Result, error) {
+	s, err := engine.Open(c.Dir, c.options())
+	if err != nil {
+		return measure.Result{}, err
+	}
+	w := bench.NewWriters(s, c.Writers, c.Queues, c.BodySize)
+	r := measure.Result{}
+	for s.MaxPhyOffset() < message.PhyOffset(c.Bytes) {
+		f, err := w.Run(0, 1000*int64(c.Writers))
+		if err != nil {
+			return r, err
+		}
+		r.Messages += f.Messages
+	}
+	r.Bytes = int64(s.MaxPhyOffset())
+	return r, nil
+}
+
+// Die kills this process as kill -9 does: nothing is closed.
+func Die() error { return syscall.Kill(os.Getpid(), syscall.SIGKILL) }
+
+// Open measures opening what Fill left, until all is dispatched, and counts the messages.
+func Open(c Config) (measure.Result, error) {
+	begin := time.Now()
+	s, err := engine.Open(c.Dir, c.options())
+	if err != nil {
+		return measure.Result{}, err
+	}
+	defer s.Close()
+	bench.AwaitDispatch(s)
+	r := measure.Result{Seconds: time.Since(begin).Seconds(), Bytes: int64(s.MaxPhyOffset())}
+	for q := range c.Queues {
+		r.Messages += int64(s.MaxOffset(bench.Topic(q/bench.QueuesPerTopic), int32(q%bench.QueuesPerTopic)))
+	}
+	if r.Messages == 0 {
+		return r, fmt.Errorf("no message in %d bytes of log", r.Bytes)
+	}
+	return r, nil
+}

@@ -1,0 +1,116 @@
+package bench
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/rocketlog/rocketlog/engine"
+)
+
+// bodySize is the size of a body in all studies: 1 KiB.
+const bodySize = 1024
+
+// openStore opens an empty store that ends with the test.
+func openStore(tb testing.TB, opts *engine.Options) *engine.Store {
+	tb.Helper()
+	s, err := engine.Open(tb.TempDir(), opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return s
+}
+
+// BenchmarkPut measures puts until they are dispatched to queues and index. ns/op is the time a message
+// at full load, not its latency, which the percentiles are.
+func BenchmarkPut(b *testing.B) {
+	for _, flush := range []string{"async", "sync"} {
+		for _, writers := range []int{1, 8, 64} {
+			b.Run(fmt.Sprintf("flush=%s/writers=%d/queues=4", flush, writers), func(b *testing.B) {
+				benchmarkPut(b, putOptions(flush, false), writers, 4)
+			})
+		}
+	}
+	for _, queues := range []int{1, 10_000} {
+		b.Run(fmt.Sprintf("flush=async/writers=1/queues=%d", queues), func(b *testing.B) {
+			benchmarkPut(b, putOptions("async", false), 1, queues)
+		})
+	}
+	b.Run("flush=async/writers=1/queues=4/pool=true", func(b *testing.B) {
+		benchmarkPut(b, putOptions("async", true), 1, 4)
+	})
+	b.Run("flush=async/writers=1/queues=4/index=false", func(b *testing.B) {
+		benchmarkPut(b, &engine.Options{IndexDisabled: true}, 1, 4)
+	})
+}
+
+func putOptions(flush string, pool bool) *engine.Options {
+	o := &engine.Options{TransientPool: pool}
+	if flush == "sync" {
+		o.FlushDiskType = engine.SyncFlush
+	}
+	return o
+}
+
+func benchmarkPut(b *testing.B, opts *engine.Options, writers, queues int) {
+	store := openStore(b, opts)
+	w := NewWriters(store, writers, queues, bodySize)
+	warmup := 10 * queues
+	if opts.FlushDiskType == engine.AsyncFlush {
+		warmup += 20_000
+	}
+	if _, err := w.Run(0, int64(warmup+10*writers)); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	b.SetBytes(int64(w.sources[0].Next().RecordSize()))
+	b.ResetTimer()
+	f, err := w.Run(0, int64(max(b.N, writers)))
+	b.StopTimer()
+	if err != nil {
+		b.Fatal(err)
+	}
+	reportFigures(b, f)
+}
+
+// reportFigures adds what the testing package does not measure.
+func reportFigures(b *testing.B, f *Figures) {
+	b.ReportMetric(f.Rate(), "msgs/s")
+	b.ReportMetric(float64(f.CPU)/float64(f.Messages), "cpu-ns/op")
+	reportLatency(b, &f.Latency)
+}
+
+func reportLatency(b *testing.B, l *Latency) {
+	for _, q := range []struct {
+		share float64
+		unit  string
+	}{{0.5, "p50-ns"}, {0.99, "p99-ns"}, {0.999, "p999-ns"}} {
+		b.ReportMetric(float64(l.Quantile(q.share)), q.unit)
+	}
+}
+
+// TestPutAllocatesNothing is the budget of the whole path: put, dispatch, index.
+func TestPutAllocatesNothing(t *testing.T) {
+	store := openStore(t, nil)
+	w := NewWriters(store, 1, 4, bodySize)
+	if _, err := w.Run(0, 20_000); err != nil {
+		t.Fatal(err)
+	}
+	const messages = 50_000
+	f, err := w.Run(0, messages)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Background work (flush, checkpoint, the measuring itself) may allocate a little in that time.
+	if perMessage := float64(f.Mallocs) / messages; perMessage > 0.01 {
+		t.Errorf("%.3f allocations a message, want none", perMessage)
+	}
+	if f.Messages != messages || f.Dispatched <= 0 || f.Dispatched > time.Minute {
+		t.Errorf("put %d messages in %v", f.Messages, f.Dispatched)
+	}
+}

@@ -1,0 +1,93 @@
+package bench
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/rocketlog/rocketlog/engine"
+	"github.com/rocketlog/rocketlog/message"
+)
+
+// backlogMessages is what a reading study reads, over and over: 60 MiB, so it stays in the page cache.
+const backlogMessages = 50_000
+
+// fill opens a store with a backlog.
+func fill(b *testing.B, queues int) *engine.Store {
+	b.Helper()
+	store := openStore(b, nil)
+	if _, err := NewWriters(store, 1, queues, bodySize).Run(0, backlogMessages); err != nil {
+		b.Fatal(err)
+	}
+	return store
+}
+
+// BenchmarkGet reads a queue from its beginning to its end, 32 messages a get; one op is one message.
+func BenchmarkGet(b *testing.B) {
+	for _, queues := range []int{1, 4} {
+		b.Run(fmt.Sprintf("order=sequential/queues=%d", queues), func(b *testing.B) {
+			store := fill(b, queues)
+			req := engine.GetRequest{Topic: Topic(0), MaxMsgs: 32}
+			var res engine.GetResult
+			var latency Latency
+			b.ReportAllocs()
+			b.ResetTimer()
+			cpu := SelfCPU()
+			for n := 0; n < b.N; n += res.Count {
+				begin := time.Now()
+				store.Get(&req, &res)
+				res.Release()
+				latency.Record(time.Since(begin))
+				if res.Status != engine.Found {
+					b.Fatalf("get at %d: %v", req.Offset, res.Status)
+				}
+				if req.Offset = res.NextOffset; req.Offset == res.MaxOffset {
+					req.Offset = 0
+				}
+			}
+			b.ReportMetric(float64(SelfCPU()-cpu)/float64(b.N), "cpu-ns/op")
+			reportLatency(b, &latency)
+		})
+	}
+}
+
+// BenchmarkQueryByKey looks up keys of the backlog at random.
+func BenchmarkQueryByKey(b *testing.B) {
+	store := fill(b, 4)
+	r := rand.New(rand.NewPCG(1, 2))
+	end := time.Now().Add(time.Hour).UnixMilli()
+	b.ReportAllocs()
+	for b.Loop() {
+		key := fmt.Sprintf("order-0000%012x", r.IntN(backlogMessages))
+		found, err := store.QueryByKey(Topic(0), key, 32, 0, end)
+		if err != nil || len(found.Offsets) == 0 {
+			b.Fatalf("key %s: %d found, %v", key, len(found.Offsets), err)
+		}
+	}
+}
+
+// BenchmarkRecordAt reads single records by physical offset.
+func BenchmarkRecordAt(b *testing.B) {
+	store := fill(b, 4)
+	var offsets []message.PhyOffset
+	for at := store.MinPhyOffset(); at < store.MaxPhyOffset() && len(offsets) < 10_000; {
+		ref, err := store.RecordAt(at)
+		if err != nil {
+			b.Fatal(err)
+		}
+		offsets = append(offsets, at)
+		at += message.PhyOffset(ref.Record().Size())
+		ref.Release()
+	}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		ref, err := store.RecordAt(offsets[i*7919%len(offsets)])
+		if err != nil {
+			b.Fatal(err)
+		}
+		ref.Release()
+		i++
+	}
+}
