@@ -5,11 +5,7 @@ STORE ?= ./store
 FUZZTIME ?= 10s
 CRASHES ?= 1000
 
-<<<<<<< ours
-.PHONY: help build run test vet race fuzz-smoke crash interop bench clean
-=======
-.PHONY: help build run test vet race fuzz-smoke bench bench-peers clean
->>>>>>> theirs
+.PHONY: help build run test vet race fuzz-smoke crash interop bench bench-peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
