@@ -1,5 +1,3 @@
-// Command broker runs a broker, and with it a name server when it is told of none. It is also built as mqbroker and takes
-// the same flags.
 package main
 
 import (
@@ -119,6 +117,9 @@ func start(log *slog.Logger, config *settings) (*services, error) {
 		running.nameServer = server
 		config.broker.NamesrvAddr = config.localAddr(server)
 		log.Info("The Name Server boot success", "addr", server.Addr(), "kvConfig", config.nameServer.KVConfigPath)
+		if server.HTTPAddr().IsValid() {
+			log.Info("clients may ask for name servers", "url", "http://"+server.HTTPAddr().String()+"/rocketmq/nsaddr")
+		}
 	}
 	b, err := broker.Open(config.broker)
 	if err != nil {

@@ -1,5 +1,3 @@
-// Command mqadmin looks after RocketMQ clusters and stores. So far it has the offline tools: store check and store dump, for
-// stores whose broker is stopped, ours or Java's. They change nothing.
 package main
 
 import (

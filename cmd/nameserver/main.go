@@ -1,4 +1,3 @@
-// Command nameserver runs a name server. It is also built as mqnamesrv and takes the same flags.
 package main
 
 import (
