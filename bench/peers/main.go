@@ -142,7 +142,7 @@ func runStore(args []string) (measure.Result, error) {
 	f.IntVar(&c.Writers, "writers", 1, "goroutines that put")
 	f.IntVar(&c.Queues, "queues", 4, "queues, eight a topic")
 	f.IntVar(&c.BodySize, "body", 1024, "size of a body in bytes")
-	f.Int64Var(&c.Messages, "messages", 4_000_000, "put at most so many while measuring")
+	f.Int64Var(&c.Messages, "messages", 2_000_000, "put at most so many while measuring, and half of it before")
 	f.Int64Var(&c.Bytes, "bytes", 1<<30, "fill the log with so many bytes")
 	profile := f.String("profile", "", "write a CPU profile to this directory")
 	warmup, measured := times(f)

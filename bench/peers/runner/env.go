@@ -22,6 +22,8 @@ type Env struct {
 	Dir, RepoDir, JavaDir string
 	// Measure is how long a run measures; warm-ups are in proportion.
 	Measure time.Duration
+	// Touch is how many GiB of memory are touched before each run.
+	Touch int
 
 	self       string // this program
 	broker     string // our broker's program
@@ -89,11 +91,11 @@ func (e *Env) javaNewerThan(t time.Time) bool {
 
 func (e *Env) missingJava() string { return e.javaReason }
 
-// begin makes the directory of a run; end deletes it and lets the disk settle.
+// begin makes the directory and the memory of a run ready; end deletes it and lets the disk settle.
 func (e *Env) begin() error {
 	e.runs++
 	e.run = filepath.Join(e.Dir, "run-"+strconv.Itoa(e.runs))
-	return os.MkdirAll(e.run, 0o755)
+	return errors.Join(os.MkdirAll(e.run, 0o755), touchMemory(e.Touch<<30))
 }
 
 func (e *Env) end() error {

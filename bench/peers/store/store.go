@@ -22,7 +22,7 @@ type Config struct {
 	TransientPool   bool
 	Writers, Queues int
 	BodySize        int
-	// Messages bounds what Put puts while it measures, and Bytes what Fill fills.
+	// Messages bounds what Put puts while it measures, half of it before; Bytes is what Fill fills.
 	Messages, Bytes int64
 	Warmup, Measure time.Duration
 }
@@ -43,7 +43,7 @@ func Put(c Config) (measure.Result, error) {
 	}
 	defer s.Close()
 	w := bench.NewWriters(s, c.Writers, c.Queues, c.BodySize)
-	if _, err := w.Run(c.Warmup, 0); err != nil {
+	if _, err := w.Run(c.Warmup, c.Messages/2); err != nil {
 		return measure.Result{}, err
 	}
 	f, err := w.Run(c.Measure, c.Messages)

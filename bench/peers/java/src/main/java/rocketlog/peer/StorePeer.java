@@ -78,13 +78,13 @@ public final class StorePeer {
         start();
         List<Writer> first = write(0.001, 1, 0);
         awaitAllocation();
-        List<Writer> warm = write(settings.seconds("warmup", 3), Long.MAX_VALUE, 1);
+        long each = settings.number("messages", 2_000_000) / settings.number("writers", 1);
+        List<Writer> warm = write(settings.seconds("warmup", 3), each / 2, 1);
         awaitDispatch();
         long firstSequence = first.size() + warm.stream().mapToLong(w -> w.messages).max().orElse(0) + 1;
 
         long cpu = OS.getProcessCpuTime();
         long begin = System.nanoTime();
-        long each = settings.number("messages", 4_000_000) / settings.number("writers", 1);
         List<Writer> writers = write(settings.seconds("seconds", 3), each, firstSequence);
         long put = System.nanoTime();
         awaitDispatch();
