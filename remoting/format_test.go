@@ -47,6 +47,16 @@ func TestJSONHeaderTolerance(t *testing.T) {
 	}
 }
 
+func TestJSONNulls(t *testing.T) {
+	var c Command
+	if err := DecodeFrame(jsonFrame(`{"code":null,"extFields":null,"flag":null,"language":null,"opaque":null,"remark":null,"version":null}`, ""), &c); err != nil {
+		t.Fatal(err)
+	}
+	if c.Code != 0 || c.Fields.Len() != 0 || c.Language != protocol.LanguageOther || c.Remark != "" {
+		t.Errorf("%+v", c)
+	}
+}
+
 func TestJSONValues(t *testing.T) {
 	tests := []struct{ written, want string }{
 		{`""`, ""},

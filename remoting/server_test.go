@@ -359,6 +359,9 @@ func TestPoolFull(t *testing.T) {
 	if c := p.mustRead(); c.Opaque != 2 || c.ResponseCode() != protocol.SystemBusy || !strings.HasPrefix(c.Remark, "[OVERLOAD]") {
 		t.Fatalf("answer %+v", c)
 	}
+	if n := pool.Waiting(); n != 1 {
+		t.Errorf("%d wait", n)
+	}
 	close(release)
 	for i := range int32(2) {
 		if c := p.mustRead(); c.Opaque != i || c.ResponseCode() != protocol.Success {
@@ -622,6 +625,41 @@ func TestServeBadListener(t *testing.T) {
 		t.Errorf("Serve: %v", err)
 	}
 	s.Close(context.Background())
+}
+
+// failingListener fails to accept a few times, as when there are no file descriptors.
+type failingListener struct {
+	net.Listener
+	fails int
+}
+
+func (l *failingListener) Accept() (net.Conn, error) {
+	if l.fails > 0 {
+		l.fails--
+		return nil, errors.New("too many open files")
+	}
+	return l.Listener.Accept()
+}
+
+func TestAcceptFails(t *testing.T) {
+	var failed []error
+	opts := &ServerOptions{}
+	opts.Listener.AcceptFailed = func(err error) { failed = append(failed, err) }
+	s := NewServer(opts)
+	s.Handle(protocol.HeartBeat, echo, Inline())
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(&failingListener{ln, 3}) }()
+	p := dialRaw(t, ln.Addr().String())
+	p.write(request(t, protocol.HeartBeat, 1, 0))
+	p.mustRead()
+	s.Close(context.Background())
+	if err := <-served; err != nil || len(failed) != 3 {
+		t.Errorf("served: %v, failed: %v", err, failed)
+	}
 }
 
 func TestConnFacts(t *testing.T) {
