@@ -2,9 +2,11 @@ package consumequeue
 
 import "github.com/rocketlog/rocketlog/message"
 
-// Truncate cuts all units whose record lies beyond end, and makes that durable:
-// the log will use the offsets again, and an old unit that came back in a crash
-// could not be told from a new one. A queue left without units starts anew.
+// Truncate cuts all units whose record lies beyond end. Before the log uses the
+// offsets again, the caller takes back any claim of durability beyond end: the
+// cut is durable with the next Sync(0), and until then only such a claim could
+// make a unit of the past pass for a new one. A queue left without units starts
+// anew.
 func (s *Set) Truncate(end message.PhyOffset) error {
 	s.syncing.Lock()
 	defer s.syncing.Unlock()
@@ -15,18 +17,13 @@ func (s *Set) Truncate(end message.PhyOffset) error {
 		if q.end() <= int64(end) {
 			continue
 		}
-		s.cutting = true
+		if err := s.setMark(); err != nil {
+			return err
+		}
 		if err := q.truncate(end); err != nil {
-			return q.wrap(err)
+			return q.wrap(err) // what is cut but not cleared is cleared by the next write
 		}
 	}
-	if !s.cutting {
-		return nil
-	}
-	if err := s.syncLocked(0); err != nil {
-		return err
-	}
-	s.cutting = false
 	return nil
 }
 
@@ -66,9 +63,9 @@ func (q *ConsumeQueue) cutAt(at int64, last Unit) {
 	}
 	q.lastEnd = int64(last.end())
 	q.synced = min(q.synced, q.written)
-	if q.min.Load() > at {
+	if q.min.Load() >= at {
 		q.min.Store(at)
-		q.minPhy = -1
+		q.minPhy = -1 // whatever comes next there
 	}
 	q.max.Store(at)
 	q.cuts++
@@ -136,9 +133,11 @@ func (q *ConsumeQueue) searchMin(low, high int64, logMin message.PhyOffset) (int
 	return q.searchUnits(low+1, high, kept)
 }
 
-// DeleteExpired corrects the minimum offsets and removes the files that hold
-// nothing at or behind logMin. The last file of a queue stays, and so does one
-// without a durable unit behind it: the end of the queue must not get lost.
+// DeleteExpired corrects the minimum offsets and removes files of which neither
+// a unit nor the one behind has its record at or behind logMin. So the last file
+// of a queue stays, and with it the end of the queue: as the log keeps what has
+// not been claimed durable, the expired unit behind a removed file cannot get
+// lost in a crash.
 func (s *Set) DeleteExpired(logMin message.PhyOffset) (files int, err error) {
 	if s.opts.ReadOnly {
 		return 0, ErrReadOnly
@@ -177,7 +176,7 @@ func (q *ConsumeQueue) takeExpired() *file {
 		return nil
 	}
 	f := q.files[0]
-	if end := q.fileEnd(f); q.min.Load() < end || q.synced <= end {
+	if q.min.Load() <= q.fileEnd(f) {
 		return nil
 	}
 	q.files = q.files[1:]

@@ -262,6 +262,11 @@ func (q *ConsumeQueue) dir() string {
 	return filepath.Join(q.set.dir, q.key.Topic, strconv.Itoa(int(q.key.QueueID)))
 }
 
+// dirs are the folders with the names on the way to the queue's files.
+func (q *ConsumeQueue) dirs() [3]string {
+	return [3]string{q.set.dir, filepath.Join(q.set.dir, q.key.Topic), q.dir()}
+}
+
 func (q *ConsumeQueue) path(f *file) string {
 	name := append([]byte(q.dir()), filepath.Separator)
 	return string(appendFileName(name, f.base*unitSize))

@@ -71,6 +71,7 @@ type loadedQueue struct {
 func (s *Set) load() error {
 	_, err := s.fs.Stat(s.markerPath())
 	s.marked = err == nil
+	s.covered = !s.marked
 	if ignoreNotExist(err) != nil {
 		return err
 	}
@@ -208,7 +209,7 @@ func (s *Set) checkFileSize(found []listing) error {
 				"all files have %d bytes, the option FileSize says %d", size, s.fileSize))
 		}
 	}
-	if count < 2 || size == 0 || size%unitSize != 0 {
+	if count < 2 || size == 0 || size%unitSize != 0 || s.marked {
 		return nil
 	}
 	return other

@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"sync"
-	"sync/atomic"
 
 	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
@@ -21,7 +18,9 @@ import (
 // Sync(0) that was claimed covers them. trusted says that all others are as
 // they were written, too: the stop was clean, or only the process died. If not,
 // they are cut, and the caller dispatches the log from durable on again. Units
-// of records beyond logEnd are cut in any case.
+// of records beyond logEnd are cut in any case. Should that be below durable,
+// the caller takes its claim back before the log uses those offsets again: the
+// cut is not durable before the next Sync(0).
 //
 // The cost is that of a few reads a queue, however long it is. After an error
 // the set can only be closed.
@@ -48,13 +47,9 @@ func (s *Set) Recover(durable, logMin, logEnd message.PhyOffset, trusted bool) e
 		return err
 	}
 	s.loaded = nil
+	s.covered = s.covered && (!trusted || durable >= logEnd)
 	s.logMin.Store(int64(logMin))
 	s.recovered.Store(true)
-	if r.limit < durable && r.changed.Load() {
-		// The log lost what was durable and will use its offsets again. Were
-		// the old units to come back in a crash, they would pass for new ones.
-		return s.syncLocked(0)
-	}
 	return nil
 }
 
@@ -65,7 +60,6 @@ type recovery struct {
 	durable message.PhyOffset
 	limit   message.PhyOffset // units with a record beyond it are cut
 	logMin  message.PhyOffset
-	changed atomic.Bool
 
 	mark    sync.Once
 	markErr error
@@ -123,15 +117,21 @@ func (r *recovery) recover(q *ConsumeQueue, listed []listedFile) (err error) {
 		}
 	}
 	q.settleAt(files[begin:n], end)
-	if err := r.findSynced(q, cut); err != nil {
-		return err
+	if cut && !r.s.opts.ReadOnly {
+		q.markRecut()
 	}
 	return q.correctMin(r.logMin)
 }
 
+// removeFiles removes files behind the end, or before a gap.
 func (r *recovery) removeFiles(q *ConsumeQueue, files []*file) error {
+	if len(files) == 0 {
+		return nil
+	}
+	if err := r.setMark(); err != nil {
+		return err
+	}
 	for i := len(files) - 1; i >= 0; i-- {
-		r.changed.Store(true)
 		if err := q.removeFile(files[i]); err != nil {
 			return err
 		}
@@ -334,11 +334,9 @@ func (r *recovery) dirtyBehind(h vfs.File, rest []byte, count, units int64) (boo
 // cutFile makes a file end with its first count units, and the rest a hole. A
 // crash between the two steps leaves a short file, which the marker explains.
 func (r *recovery) cutFile(q *ConsumeQueue, f *file, count int64) error {
-	r.mark.Do(func() { r.markErr = r.s.setMark() })
-	if r.markErr != nil {
-		return r.markErr
+	if err := r.setMark(); err != nil {
+		return err
 	}
-	r.changed.Store(true)
 	h, err := q.acquire(f)
 	if err != nil {
 		return err
@@ -350,20 +348,9 @@ func (r *recovery) cutFile(q *ConsumeQueue, f *file, count int64) error {
 	return h.Truncate(r.s.fileSize)
 }
 
-// setMark makes the marker durable.
-func (s *Set) setMark() error {
-	if s.marked {
-		return nil
-	}
-	h, err := s.fs.OpenFile(s.markerPath(), os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return err
-	}
-	if err := h.Close(); err != nil {
-		return err
-	}
-	s.marked = true
-	return s.fs.SyncDir(filepath.Clean(s.dir))
+func (r *recovery) setMark() error {
+	r.mark.Do(func() { r.markErr = r.s.setMark() })
+	return r.markErr
 }
 
 // settleAt opens the queue with these files, in the last of which it ends.
@@ -384,25 +371,4 @@ func (q *ConsumeQueue) settleAt(files []*file, end fileEnd) {
 	q.walked = q.written
 	q.max.Store(q.written)
 	q.state = queueOpen
-}
-
-// findSynced finds what of a trusted queue may be in the page cache alone.
-func (r *recovery) findSynced(q *ConsumeQueue, cut bool) error {
-	synced := q.written
-	for i := len(q.files) - 1; i >= 0 && r.trusted && q.last.end() > r.durable; i-- {
-		synced = q.files[i].base
-		if u, err := q.unitAt(synced); err != nil {
-			return err
-		} else if u.IsPlaceholder() || u.end() <= r.durable {
-			break
-		}
-	}
-	if r.s.opts.ReadOnly || synced == q.written && !cut {
-		return nil
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.synced, q.recut = synced, cut
-	q.listLocked()
-	return nil
 }

@@ -52,7 +52,8 @@ type Set struct {
 	syncing   sync.Mutex    // one WriteOut, Sync, Recover or Truncate at a time
 	syncErr   error         // of a failed sync: final; guarded by syncing
 	cutting   bool          // a Truncate is not durable yet; guarded by syncing
-	marked    bool          // the marker of an unfinished cut is there; guarded by syncing
+	marked    bool          // the marker is there, see markerName; guarded by syncing
+	covered   bool          // what earlier processes wrote and cut is durable; guarded by syncing
 	loaded    []loadedQueue // found by Open; guarded by syncing
 	recovered atomic.Bool
 	logMin    atomic.Int64 // to which minimum offsets are corrected

@@ -3,6 +3,8 @@ package consumequeue
 import (
 	"errors"
 	"io/fs"
+	"math"
+	"os"
 	"path/filepath"
 )
 
@@ -76,9 +78,8 @@ type target struct {
 
 // Sync makes durable all units that were appended before the call: those of
 // queues with at least leastPages pages of 4 KiB not yet durable, or a full
-// file; with 0 those of all queues, and then the names of files and folders as
-// well, so that 0 alone allows a claim about the whole set. Units of other
-// queues stay buffered.
+// file; with 0 those of all queues, which alone allows a claim about the whole
+// set. Units of other queues stay buffered.
 //
 // An error of writing leaves all as it was, for the next call. An error of
 // syncing is a *SyncError and final: see there.
@@ -96,6 +97,7 @@ func (s *Set) syncLocked(leastPages int) error {
 	err := s.syncQueues(dueQueues(queues, leastPages), leastPages == 0)
 	s.keepActive(queues)
 	if err == nil && leastPages == 0 {
+		s.covered = true
 		err = s.unmark()
 	}
 	return err
@@ -122,20 +124,20 @@ func (q *ConsumeQueue) due(leastPages int64) bool {
 	return end/per > q.synced/per || end*unitSize/pageSize-q.synced*unitSize/pageSize >= leastPages
 }
 
-func (s *Set) syncQueues(queues []*ConsumeQueue, names bool) error {
+func (s *Set) syncQueues(queues []*ConsumeQueue, all bool) error {
 	if err := writeOutAll(queues); err != nil {
 		return err
 	}
-	var dirs map[string]struct{}
-	if names {
-		dirs = s.takeDirs()
-	}
+	dirs := s.takeDirs(queues, all)
 	targets := make([]target, 0, len(queues))
 	count := len(dirs)
 	for _, q := range queues {
 		t := q.target()
 		targets = append(targets, t)
 		count += len(t.files)
+	}
+	if all && !s.covered {
+		count = math.MaxInt // of an earlier process nobody knows the files
 	}
 	if err := s.makeDurable(targets, dirs, count); err != nil {
 		for dir := range dirs {
@@ -149,11 +151,24 @@ func (s *Set) syncQueues(queues []*ConsumeQueue, names bool) error {
 	return nil
 }
 
-func (s *Set) takeDirs() map[string]struct{} {
+// takeDirs takes the folders whose names have to become durable, all or those
+// on the way to some queues.
+func (s *Set) takeDirs(queues []*ConsumeQueue, all bool) map[string]struct{} {
 	s.dirs.Lock()
 	defer s.dirs.Unlock()
-	dirs := s.dirs.unsynced
-	s.dirs.unsynced = map[string]struct{}{}
+	dirs := map[string]struct{}{}
+	if all {
+		dirs, s.dirs.unsynced = s.dirs.unsynced, dirs
+		return dirs
+	}
+	for _, q := range queues {
+		for _, dir := range q.dirs() {
+			if _, ok := s.dirs.unsynced[dir]; ok {
+				delete(s.dirs.unsynced, dir)
+				dirs[dir] = struct{}{}
+			}
+		}
+	}
 	return dirs
 }
 
@@ -228,12 +243,34 @@ func (s *Set) syncFailed(err error) error {
 	return s.syncErr
 }
 
-// markerName is the file that says that queue files may be short because a
-// recovery was cutting them. Java takes no notice of a file beside the topics,
-// and no topic has a dot.
+// markerName is a file that is there while the queues have been cut and the cut
+// may not be durable. It tells the next process that a file may be short, as
+// Recover cuts by way of a short file, and that its first Sync(0) has to cover
+// the cuts. Java takes no notice of a file beside the topics, and no topic has
+// a dot.
 const markerName = ".cutting"
 
 func (s *Set) markerPath() string { return filepath.Join(s.dir, markerName) }
+
+// setMark makes the marker durable, before the first change that it tells of.
+// Called with syncing held.
+func (s *Set) setMark() error {
+	if s.marked {
+		return nil
+	}
+	h, err := s.fs.OpenFile(s.markerPath(), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	if err := h.Close(); err != nil {
+		return err
+	}
+	if err := s.fs.SyncDir(s.dir); err != nil {
+		return err
+	}
+	s.marked = true
+	return nil
+}
 
 // unmark removes the marker once all cuts are durable.
 func (s *Set) unmark() error {

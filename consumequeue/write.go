@@ -2,7 +2,6 @@ package consumequeue
 
 import (
 	"os"
-	"path/filepath"
 
 	"github.com/rocketlog/rocketlog/internal/vfs"
 )
@@ -114,7 +113,8 @@ func (q *ConsumeQueue) createFile(base int64) (*file, error) {
 	}
 	q.set.handles.release(f)
 	// All three, since the folders may be of an earlier attempt that failed.
-	q.set.markDirs(q.set.dir, filepath.Join(q.set.dir, q.key.Topic), q.dir())
+	dirs := q.dirs()
+	q.set.markDirs(dirs[:]...)
 	return f, nil
 }
 
@@ -134,12 +134,18 @@ func (q *ConsumeQueue) clearStale() error {
 			return err
 		}
 	}
-	q.mu.Lock()
-	q.recut = true
-	q.listLocked()
-	q.mu.Unlock()
+	q.markRecut()
 	q.staleEnd = 0
 	return nil
+}
+
+// markRecut lets the next Sync make durable what a cut changed in the file
+// around the end.
+func (q *ConsumeQueue) markRecut() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.recut = true
+	q.listLocked()
 }
 
 // removeFrom removes the files that hold nothing below off. Called with io held.
