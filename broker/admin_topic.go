@@ -183,8 +183,17 @@ func (b *Broker) deleteTopic(c *call) error {
 			}
 		}
 	}
-	if err := b.topics.remove(names, b.now().UnixMilli()); err != nil {
+	gone, err := b.topics.remove(names, b.now().UnixMilli())
+	if err != nil {
 		return fmt.Errorf("the deletion is not on disk: %w", err)
+	}
+	for _, t := range gone {
+		if err := t.retire(deletePatience); err != nil {
+			return err
+		}
+	}
+	if err := b.awaitDispatch(deletePatience); err != nil {
+		return err
 	}
 	for _, name := range names {
 		b.offsets.forget(func(topic, _ string) bool { return topic == name })
@@ -193,6 +202,22 @@ func (b *Broker) deleteTopic(c *call) error {
 			return err
 		}
 		b.log.Info("topic is deleted", "topic", name, "by", c.conn.RemoteAddr())
+	}
+	return nil
+}
+
+// deletePatience bounds how long the deletion of a topic waits for puts and for the dispatch.
+const deletePatience = 3 * time.Second
+
+// awaitDispatch waits until all that is in the log now is in its queues: a deleted queue must not come back by what is
+// dispatched later.
+func (b *Broker) awaitDispatch(patience time.Duration) error {
+	end := b.store.MaxPhyOffset()
+	for wait := time.Duration(0); b.store.ReputOffset() < end; wait += time.Millisecond {
+		if wait > patience {
+			return fmt.Errorf("the dispatch is %d bytes behind: try again", end-b.store.ReputOffset())
+		}
+		time.Sleep(time.Millisecond)
 	}
 	return nil
 }

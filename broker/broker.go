@@ -148,7 +148,7 @@ func (b *Broker) open(o *Options) error {
 		b.holds.close()
 		return err
 	}
-	b.schedule.store = b.store
+	b.schedule.store = guardedStore{b.store, b.topics}
 	b.sender = newSender(b, o, len(levels))
 	b.puller = newPuller(b, b.holds)
 	b.registrar = newRegistrar(b)

@@ -13,8 +13,9 @@
 //
 //  1. A send is answered with success only when the store says that the message is stored as durably as asked.
 //  2. A message that can be read wakes those who wait for it: a hold is made before the queue's end is looked at again.
-//  3. A topic, a group and a deletion are on disk before the one who asked for it is told. Offsets are so some seconds later:
-//     after a crash a consumer sees again what it committed since, and never misses anything.
+//  3. What an administrator changes is on disk before the one who asked for it is told. So is a topic or group that comes by
+//     use, unless the disk refuses: then it is used all the same, and the log says so. Offsets are on disk some seconds
+//     later: after a crash a consumer sees again what it committed since, and never misses anything.
 //  4. A state file is the old or the new one after a power loss, in Java's shape. One that is damaged beyond its backup does
 //     not keep the broker from starting.
 //  5. Delayed messages are put to their topics before their progress is noted on disk: a crash may repeat a delivery and

@@ -38,9 +38,9 @@ func (r *recorder) ended() (resumed, freed int, at time.Time) {
 	return r.resumed, r.freed, r.at
 }
 
-func newHeld(topic string, offset int64, patience time.Duration, owner any) (*held, *recorder) {
+func newHeld(topic string, offset int64, patience time.Duration, owner any) (*hold, *recorder) {
 	r := new(recorder)
-	return &held{topic: topic, offset: offset, until: time.Now().Add(patience), owner: owner, waiter: r}, r
+	return &hold{topic: topic, offset: offset, until: time.Now().Add(patience), owner: owner, waiter: r}, r
 }
 
 func TestHoldWakesOnArrival(t *testing.T) {

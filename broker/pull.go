@@ -241,9 +241,17 @@ func (d *pulling) run(resp *remoting.Command, mayHold bool) *remoting.Command {
 	}
 	d.read()
 	code := d.code()
-	if code == protocol.PullNotFound && mayHold && d.wait() {
-		// The answer to hand out later is a new one.
-		return nil
+	if code == protocol.PullNotFound && mayHold {
+		held, err := d.wait()
+		if held {
+			return nil // the answer to hand out later is another one
+		}
+		if err != nil {
+			d.free()
+			c := call{resp: resp}
+			c.fail(err)
+			return resp
+		}
 	}
 	d.count(code)
 	resp.Code, resp.Remark = int32(code), d.res.Status.String()
@@ -318,10 +326,11 @@ func (d *pulling) addHeader(resp *remoting.Command) {
 	f.AddInt("groupSysFlag", int64(d.group.GroupSysFlag))
 }
 
-// wait holds the pull, if it asks for that and there is room.
-func (d *pulling) wait() bool {
+// wait holds the pull, if it asks for that. When there is no room it is refused: a consumer that is told that there is
+// nothing asks again at once.
+func (d *pulling) wait() (held bool, err error) {
 	if !d.flags.Has(protocol.PullSuspend) || d.ticket.Oneway {
-		return false
+		return false, nil
 	}
 	b := d.p.b
 	o := b.options()
@@ -330,20 +339,21 @@ func (d *pulling) wait() bool {
 		patience = time.Duration(o.ShortPollingTimeMills) * time.Millisecond
 	}
 	if patience <= 0 {
-		return false
+		return false, nil
 	}
 	// What the header points to is gone when the request is; nothing of it is needed any more.
 	d.header = protocol.PullMessageRequestHeader{}
-	h := &held{
+	h := &hold{
 		topic: d.topic.name, queue: d.queue, offset: d.offset, filter: d.filter(),
 		until: b.now().Add(min(patience, holdMax)), owner: d.conn, waiter: d,
 	}
 	if !d.p.holds.hold(h) {
-		return false
+		return false, refuse(protocol.SystemBusy, "[PULL_HOLDS]system busy, start flow control for a while: %d pulls wait for messages, at most %d may",
+			d.p.holds.len(), o.MaxPullHolds)
 	}
 	// A message that was dispatched after the read and before the hold has woken nobody.
 	d.p.holds.recheck(h, int64(b.store.MaxOffset(h.topic, h.queue)))
-	return true
+	return true, nil
 }
 
 // resume answers a held pull: a message has arrived, or its time is over.

@@ -74,7 +74,9 @@ func (r *registrar) run(first chan struct{}) {
 	defer r.done.Done()
 	retry := registerRetry
 	for {
+		begin := time.Now()
 		err := r.register(r.ctx)
+		pause := min(4*time.Since(begin), time.Second)
 		if first != nil {
 			close(first)
 			first = nil
@@ -93,6 +95,12 @@ func (r *registrar) run(first chan struct{}) {
 			return
 		case <-r.kicked:
 			timer.Stop()
+			// Many topics may be made one after the other, and each registration is of all of them.
+			select {
+			case <-r.ctx.Done():
+				return
+			case <-time.After(pause):
+			}
 		case <-timer.C:
 		}
 	}

@@ -29,6 +29,24 @@ type scheduleStore interface {
 	MaxOffset(topic string, queue int32) message.QueueOffset
 }
 
+// guardedStore is the store, with puts that keep clear of the deletion of their topic.
+type guardedStore struct {
+	*engine.Store
+	topics *topicTable
+}
+
+// PutAsync puts the message, unless its topic is being deleted.
+func (s guardedStore) PutAsync(m *message.Message, done engine.Completion) {
+	if t := s.topics.get(m.Topic); t != nil {
+		if !t.enter() {
+			done.PutDone(engine.PutResult{Status: engine.MessageIllegal, Err: fmt.Errorf("topic %s is being deleted", m.Topic)})
+			return
+		}
+		defer t.leave()
+	}
+	s.Store.PutAsync(m, done)
+}
+
 // A scheduler delivers delayed messages when they are due (Java's ScheduleMessageService). Each delay level is a queue of
 // the schedule topic, in which messages lie in the order in which they fall due; the due time stands in the consume queue.
 // The scheduler sleeps until the first of them, and is woken when one arrives at a level that was empty.

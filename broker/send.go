@@ -73,6 +73,12 @@ func (s *sender) message(conn *remoting.Conn, req *remoting.Command) *remoting.C
 		d.free()
 		return s.refused(err)
 	}
+	t := s.b.topics.destination(d.topic, d.msg.Topic)
+	if !t.enter() {
+		d.free()
+		return s.refused(refuse(protocol.TopicNotExist, "topic[%s] not exist: it is being deleted", t.name))
+	}
+	defer t.leave()
 	if s.waits {
 		s.pending.Add(1)
 	}

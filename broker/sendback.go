@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"strconv"
 
@@ -49,12 +50,23 @@ func (b *Broker) sendBack(c *call) error {
 		original = ref.Record().Topic()
 	}
 	back := string(original)
-	if r := b.store.Put(m); r.Status != engine.PutOK {
+	if r := b.put(m); r.Status != engine.PutOK {
 		return refuse(protocol.SystemError, "%s", putRemark(r, o))
 	}
 	b.stats.sendBacks(back, h.Group).add(1, 0)
 	b.stats.sendBack.Add(1)
 	return nil
+}
+
+// put stores a message of the broker's own.
+func (b *Broker) put(m *message.Message) engine.PutResult {
+	if t := b.topics.get(m.Topic); t != nil {
+		if !t.enter() {
+			return engine.PutResult{Status: engine.MessageIllegal, Err: fmt.Errorf("topic %s is being deleted", m.Topic)}
+		}
+		defer t.leave()
+	}
+	return b.store.Put(m)
 }
 
 // retried is the message that goes into the store for one given back.

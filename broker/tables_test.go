@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -105,8 +106,18 @@ func TestTopicUpdateAndRemove(t *testing.T) {
 	if !topics.get("a").config.Load().Order || told != 3 {
 		t.Error("an ordered topic is not marked")
 	}
-	if err := topics.remove([]string{"a", "nothing"}, 6); err != nil || topics.get("a") != nil {
-		t.Errorf("removed: %v", err)
+	if gone, err := topics.remove([]string{"a", "nothing"}, 6); err != nil || topics.get("a") != nil || len(gone) != 1 || gone[0] != identity {
+		t.Errorf("removed: %v, %v", gone, err)
+	}
+	if !identity.enter() {
+		t.Error("a put cannot begin before the topic is retired")
+	}
+	if err := identity.retire(time.Millisecond); !errors.Is(err, errStillInUse) {
+		t.Errorf("retired with a put under way: %v", err)
+	}
+	identity.leave()
+	if err := identity.retire(time.Second); err != nil || identity.enter() {
+		t.Errorf("retired: %v, or a put begins after it", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -42,6 +44,37 @@ type topic struct {
 	config atomic.Pointer[protocol.TopicConfig] // never changed in place
 
 	puts traffic
+
+	appending atomic.Int64 // puts between enter and leave
+	deleted   atomic.Bool
+}
+
+// enter begins a put to the topic, unless it is deleted; leave ends it, once the store has given the message its place.
+// A deletion waits for those between, since the store must not see both at once.
+func (t *topic) enter() bool {
+	t.appending.Add(1)
+	if t.deleted.Load() {
+		t.appending.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (t *topic) leave() { t.appending.Add(-1) }
+
+// errStillInUse says that a topic is not deleted because puts to it do not end.
+var errStillInUse = errors.New("messages are still being put to it")
+
+// retire lets no further put begin and waits for those under way.
+func (t *topic) retire(patience time.Duration) error {
+	t.deleted.Store(true)
+	for wait := time.Duration(0); t.appending.Load() > 0; wait += time.Millisecond {
+		if wait > patience {
+			return fmt.Errorf("topic %s: %w", t.name, errStillInUse)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return nil
 }
 
 func (t *topic) readable() bool  { return t.config.Load().Perm&permRead != 0 }
@@ -175,6 +208,17 @@ func (t *topicTable) get(name string) *topic {
 	return t.mu.table[name]
 }
 
+// destination is the topic that a message is put to: its own, or the one that its way leads over.
+func (t *topicTable) destination(own *topic, name string) *topic {
+	if own.name == name {
+		return own
+	}
+	if e := t.get(name); e != nil {
+		return e
+	}
+	return own
+}
+
 // list returns all topics in the order of their names.
 func (t *topicTable) list() []*topic {
 	t.mu.RLock()
@@ -262,23 +306,22 @@ func (t *topicTable) update(configs []*protocol.TopicConfig, now int64) error {
 	return t.publish()
 }
 
-// remove forgets topics.
-func (t *topicTable) remove(names []string, now int64) error {
+// remove forgets topics, and returns those that there were.
+func (t *topicTable) remove(names []string, now int64) (gone []*topic, err error) {
 	t.mu.Lock()
-	removed := false
 	for _, name := range names {
-		if _, ok := t.mu.table[name]; ok {
+		if e := t.mu.table[name]; e != nil {
 			delete(t.mu.table, name)
-			removed = true
+			gone = append(gone, e)
 		}
 	}
-	if !removed {
+	if len(gone) == 0 {
 		t.mu.Unlock()
-		return nil
+		return nil, nil
 	}
 	t.nextVersion(now)
 	t.mu.Unlock()
-	return t.publish()
+	return gone, t.publish()
 }
 
 // markOrdered notes which topics the name servers hold to be ordered ones.
