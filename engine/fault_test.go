@@ -1,0 +1,288 @@
+package engine
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rocketlog/rocketlog/internal/golden"
+	"github.com/rocketlog/rocketlog/internal/vfs"
+)
+
+// Every operation on files fails in turn, at every few of its occurrences, with
+// an error of the disk or for want of space, while a store is opened, used and
+// closed: it never panics, a put that is acknowledged is kept, one that is
+// refused says why, and once the fault is gone the store opens and agrees with
+// itself.
+func TestEveryOperationFails(t *testing.T) {
+	for name, change := range variants() {
+		t.Run(name, func(t *testing.T) {
+			opts := small()
+			change(&opts)
+			opts.FlushInterval, opts.CommitInterval = time.Hour, time.Hour
+			opts.FlushQueueInterval, opts.CheckpointBytes = time.Hour, 1<<40
+			counts := map[vfs.Op]int{}
+			dry := vfs.NewFaultFS(vfs.NewCrashFS(1), nil)
+			faultyLife(t, dry, opts)
+			for _, op := range vfs.Ops() {
+				counts[op] = dry.Count(op)
+			}
+			faults := 0
+			for op, n := range counts {
+				step := max(1, n/6)
+				if testing.Short() {
+					step = max(1, n)
+				}
+				for nth := 1; nth <= n; nth += step {
+					for _, cause := range []error{syscall.EIO, syscall.ENOSPC} {
+						faults++
+						failOnce(t, opts, vfs.Rule{Op: op, Nth: nth, Err: cause})
+					}
+				}
+			}
+			t.Logf("%d faults", faults)
+		})
+	}
+}
+
+func failOnce(t *testing.T, opts Options, rule vfs.Rule) {
+	t.Helper()
+	defer func() {
+		if t.Failed() {
+			t.Fatalf("%v number %d with %v", rule.Op, rule.Nth, rule.Err)
+		}
+	}()
+	disk := vfs.NewCrashFS(1)
+	faulty := vfs.NewFaultFS(disk, nil)
+	faulty.SetRules(rule)
+	acked := faultyLife(t, faulty, opts)
+	after := disk.Kill()
+	defer func() { disk.Discard(); after.Discard() }()
+	opts.FS = after
+	s, err := Open("/store", &opts)
+	if err != nil {
+		t.Errorf("once the fault is gone: %v", err)
+		return
+	}
+	holds(t, s, acked)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if report, err := Check("/store", &opts, nil); err != nil || report.Found > 0 {
+		t.Errorf("check: %+v, %v", report, err)
+	}
+}
+
+// faultyLife opens a store, uses it and closes it, whatever fails, and returns
+// the messages that were acknowledged.
+func faultyLife(t *testing.T, fs vfs.FS, opts Options) (acked []sent) {
+	t.Helper()
+	opts.FS = fs
+	s, err := Open("/store", &opts)
+	if err != nil {
+		return nil
+	}
+	rng := rand.New(rand.NewPCG(7, 7))
+	for i := range 150 {
+		m := sent{topic: fmt.Sprintf("T%d", i%3), queue: int32(i % 4), key: fmt.Sprintf("k%d-%d", i, i%4), body: make([]byte, 1+rng.IntN(1500))}
+		m.res = s.Put(newMessage(m.topic, m.queue, m.key, m.body))
+		switch {
+		case m.res.Status == PutOK:
+			acked = append(acked, m)
+		case m.res.Err == nil:
+			t.Errorf("refused with %v and no cause", m.res.Status)
+		case m.res.Status.Stored():
+			t.Errorf("%v: %v", m.res.Status, m.res.Err)
+		}
+		switch i % 50 {
+		case 20:
+			_ = s.queues.Sync(0)
+		case 30:
+			_ = s.Flush()
+		case 40:
+			_ = s.checkpoint(false)
+		}
+	}
+	if opts.TransientPool && s.Flush() != nil {
+		acked = keepBelow(acked, s) // the pool was not written; nobody was promised it would be
+	}
+	_ = s.Close()
+	return acked
+}
+
+// holds tells whether every acknowledged message is there; others, that were
+// refused after they had reached the log, may be.
+func holds(t *testing.T, s *Store, acked []sent) {
+	t.Helper()
+	dispatched(t, s)
+	for _, m := range acked {
+		ref, err := s.RecordAtQueue(m.topic, m.queue, m.res.QueueOffset)
+		if err != nil || !bytes.Equal(ref.Record().Body(), m.body) || ref.Record().PhyOffset() != m.res.PhyOffset {
+			t.Errorf("%s queue %d offset %d: %v", m.topic, m.queue, m.res.QueueOffset, err)
+		}
+		ref.Release()
+		found, err := s.QueryByKey(m.topic, m.key, 64, 0, 1<<60)
+		if err != nil || count(found.Offsets, m.res.PhyOffset) != 1 {
+			t.Errorf("key %s finds the message at %d %d times: %v", m.key, m.res.PhyOffset, count(found.Offsets, m.res.PhyOffset), err)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func keepBelow(all []sent, s *Store) (kept []sent) {
+	for _, m := range all {
+		if m.res.PhyOffset+1 <= s.log.CommittedOffset() {
+			kept = append(kept, m)
+		}
+	}
+	return kept
+}
+
+// Under SyncFlush a put whose sync fails is not acknowledged, and neither is
+// any later one; what was read before can still be read.
+func TestFailedSyncRefusesPuts(t *testing.T) {
+	opts := small()
+	opts.FlushDiskType = SyncFlush
+	fs := vfs.NewFaultFS(vfs.NewCrashFS(1), nil)
+	opts.FS = fs
+	told := make(chan error, 1)
+	opts.Listener = &EventListener{SyncFailed: func(err error) { told <- err }}
+	s := open(t, "/store", opts)
+	put(t, s, rand.New(rand.NewPCG(1, 1)), 100)
+	dispatched(t, s)
+	fs.SetRules(vfs.Rule{Op: vfs.OpSyncData, Path: "commitlog", Nth: 1, Err: syscall.EIO})
+	for range 3 {
+		res := s.Put(newMessage("T0", 0, "k", []byte("x")))
+		if res.Status != ServiceNotAvailable || !errors.Is(res.Err, syscall.EIO) {
+			t.Errorf("%v: %v", res.Status, res.Err)
+		}
+	}
+	if err := <-told; !errors.Is(err, syscall.EIO) {
+		t.Errorf("SyncFailed: %v", err)
+	}
+	if bodies, _ := consume(t, s, "T0", 0); len(bodies) == 0 {
+		t.Error("nothing can be read")
+	}
+}
+
+// A queue that cannot be written stalls dispatch and refuses puts until it can.
+func TestStalledDispatch(t *testing.T) {
+	opts := small()
+	fs := vfs.NewFaultFS(vfs.NewCrashFS(1), nil)
+	opts.FS = fs
+	stalls := make(chan error, 100)
+	opts.Listener = &EventListener{DispatchStalled: func(err error) { stalls <- err }}
+	s := open(t, "/store", opts)
+	fs.SetRules(vfs.Rule{Op: vfs.OpMkdir, Path: "consumequeue", Nth: 1, On: true, Err: syscall.EIO},
+		vfs.Rule{Op: vfs.OpOpen, Path: "consumequeue", Nth: 1, On: true, Err: syscall.EIO},
+		vfs.Rule{Op: vfs.OpWrite, Path: "consumequeue", Nth: 1, On: true, Err: syscall.EIO})
+	var sent int
+	for s.Put(newMessage("T0", 0, "k", []byte("x"))).Status == PutOK {
+		sent++
+		if sent > 1_000_000 {
+			t.Fatal("puts are never refused")
+		}
+	}
+	if err := <-stalls; !errors.Is(err, syscall.EIO) {
+		t.Fatalf("stalled by %v", err)
+	}
+	fs.SetRules()
+	if err := <-stalls; err != nil {
+		t.Fatalf("stalled again by %v", err)
+	}
+	dispatched(t, s)
+	if got := int(s.MaxOffset("T0", 0)); got != sent {
+		t.Errorf("%d of %d are dispatched", got, sent)
+	}
+}
+
+// Damaged files of each kind: the store opens and serves what the log has, or
+// says which file is wrong.
+func TestDamagedFiles(t *testing.T) {
+	cut := func(path string) { must(t, os.Truncate(path, 100)) }
+	garbage := func(path string) {
+		info, err := os.Stat(path)
+		must(t, err)
+		b := make([]byte, info.Size())
+		for i := range b {
+			b[i] = byte(i*7 + 3)
+		}
+		must(t, os.WriteFile(path, b, 0o644))
+	}
+	remove := func(path string) { must(t, os.RemoveAll(path)) }
+	for _, c := range []struct {
+		name, path string
+		damage     func(string)
+		refused    bool // else all messages are there
+	}{
+		{"log cut", "commitlog/00000000000000000000", cut, true},
+		{"queue file cut", "consumequeue/T0/0/00000000000000000000", cut, false},
+		{"queue file garbage", "consumequeue/T0/0/00000000000000000000", garbage, false},
+		{"queue gone", "consumequeue/T0/0", remove, false},
+		{"all queues gone", "consumequeue", remove, false},
+		{"checkpoint cut", "checkpoint", cut, false},
+		{"checkpoint garbage", "checkpoint", garbage, false},
+		{"waymark garbage", "waymark", garbage, false},
+		{"waymark gone", "waymark", remove, false},
+	} {
+		for _, killed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/killed=%v", c.name, killed), func(t *testing.T) {
+				dir := t.TempDir()
+				opts := small()
+				s := open(t, dir, opts)
+				all := put(t, s, rand.New(rand.NewPCG(1, 1)), 200)
+				dispatched(t, s)
+				must(t, s.Close())
+				if killed {
+					must(t, os.WriteFile(filepath.Join(dir, abortName), nil, 0o644))
+				}
+				if strings.HasPrefix(c.name, "waymark") {
+					remove(filepath.Join(dir, waymarkName+".bak"))
+				}
+				c.damage(filepath.Join(dir, c.path))
+				s, err := Open(dir, &opts)
+				if c.refused {
+					if err == nil || !strings.Contains(err.Error(), c.path) {
+						t.Errorf("opened, or the error does not name the file: %v", err)
+					}
+					return
+				}
+				must(t, err)
+				defer s.Close()
+				verify(t, s, all)
+			})
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The Java stores can be checked too.
+func TestCheckGolden(t *testing.T) {
+	for _, name := range []string{golden.Clean, golden.V2, golden.IPv6} {
+		opts := javaOptions(golden.Manifest(t, name))
+		report, err := Check(golden.Store(t, name), &opts, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range report.Problems {
+			if !strings.Contains(p.Text, "deleted topic") {
+				t.Errorf("%s: %v", name, p)
+			}
+		}
+	}
+}
