@@ -32,12 +32,12 @@ func (s *Store) runCheckpoint() {
 		case <-s.checkpoints.ready:
 		case <-tick.C:
 		}
-		reput := s.ReputOffset()
-		if reput == s.checkpoints.last || s.log.Failure() != nil {
+		reput, due := s.ReputOffset(), s.checkpoints.due.Swap(false)
+		if (reput == s.checkpoints.last && !due) || s.log.Failure() != nil {
 			continue // nothing new, or nothing that could be claimed
 		}
 		var err error
-		if int64(reput-s.checkpoints.last) >= s.opts.CheckpointBytes ||
+		if due || int64(reput-s.checkpoints.last) >= s.opts.CheckpointBytes ||
 			time.Since(s.checkpoints.at) >= s.opts.FlushQueueThoroughInterval {
 			err = s.checkpoint(false)
 		} else {
@@ -54,14 +54,16 @@ func (s *Store) runCheckpoint() {
 func (s *Store) checkpoint(clean bool) error {
 	s.checkpoints.Lock()
 	defer s.checkpoints.Unlock()
-	reput, reputTime := s.ReputOffset(), s.reputTime.Load()
+	s.progress.Lock()
+	reput, reputTime, units := s.progress.reput, s.progress.time, s.progress.units
+	s.progress.Unlock()
 	if err := s.log.Flush(); err != nil {
 		return err
 	}
 	if err := s.queues.Sync(0); err != nil {
 		return err
 	}
-	w := waymark{queues: reput, clean: clean}
+	w := waymark{queues: reput, queueUnits: units, clean: clean}
 	if s.index != nil {
 		state, err := s.index.Sync()
 		if err != nil {
@@ -74,9 +76,6 @@ func (s *Store) checkpoint(clean bool) error {
 		return err
 	}
 	w.seal = seal
-	if clean {
-		w.queueCount, w.queueSum = s.queueTotals()
-	}
 	if err := s.writeCheckpoint(Checkpoint{
 		PhysicMsgTimestamp: reputTime, LogicsMsgTimestamp: reputTime, IndexMsgTimestamp: w.index.SealedTime,
 		LogicsPhysicalOffset: reput,
@@ -91,14 +90,13 @@ func (s *Store) checkpoint(clean bool) error {
 	return nil
 }
 
-// queueTotals counts the queues and sums up their ends: what a clean stop
-// leaves, so that a queue deleted since is noticed.
-func (s *Store) queueTotals() (count, sum int64) {
+// queueUnits sums up the ends of all queues. The waymark keeps the sum, so that
+// a queue that is gone or was damaged is noticed at the next open.
+func (s *Store) queueUnits() (sum int64) {
 	for _, q := range s.queues.Queues() {
-		count++
 		sum += int64(q.MaxOffset())
 	}
-	return count, sum
+	return sum
 }
 
 // writeCheckpoint writes Java's file in place, as Java does: its fields lie in

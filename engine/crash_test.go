@@ -13,7 +13,7 @@ import (
 
 // crashes is how many histories each crash test runs in each mode: make crash
 // asks for many.
-var crashes = flag.Int("crashes", 8, "histories of the crash tests")
+var crashes = flag.Int("crashes", 5, "histories of the crash tests")
 
 // life is what one run of a store promised.
 type life struct {

@@ -36,7 +36,7 @@ func TestEveryOperationFails(t *testing.T) {
 			}
 			faults := 0
 			for op, n := range counts {
-				step := max(1, n/6)
+				step := max(1, n/3)
 				if testing.Short() {
 					step = max(1, n)
 				}

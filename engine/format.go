@@ -80,9 +80,9 @@ func decodeCheckpoint(b []byte) Checkpoint {
 //	24 ├─────────────────────────────────────────────┤
 //	   │ queues: dispatched and on disk up to    i64 │
 //	32 ├─────────────────────────────────────────────┤
-//	   │ queues: how many                        i64 │ ┐ of a clean stop, else 0
-//	40 ├─────────────────────────────────────────────┤ │
-//	   │ queues: sum of their maximum offsets    i64 │ ┘
+//	   │ queues: sum of their ends at that offset i64│
+//	40 ├─────────────────────────────────────────────┤
+//	   │ zeros                               8 bytes │
 //	48 ├──────────────────────┬──────────────────────┘
 //	   │ flags: 1 clean   u32 │ zeros 4 bytes
 //	56 ├──────────────────────┴──────────────────────┐
@@ -103,8 +103,7 @@ var _ = [1]struct{}{}[waymarkSize-116]
 type waymark struct {
 	seal       commitlog.Seal
 	queues     message.PhyOffset
-	queueCount int64
-	queueSum   int64
+	queueUnits int64
 	index      index.State
 	clean      bool
 }
@@ -118,8 +117,7 @@ func (w *waymark) encode() []byte {
 	put(8, int64(w.seal.End))
 	put(16, int64(w.seal.Hash))
 	put(24, int64(w.queues))
-	put(32, w.queueCount)
-	put(40, w.queueSum)
+	put(32, w.queueUnits)
 	if w.clean {
 		binary.BigEndian.PutUint32(b[48:], 1)
 	}
@@ -141,7 +139,7 @@ func decodeWaymark(b []byte) (waymark, error) {
 	get := func(at int) int64 { return int64(binary.BigEndian.Uint64(b[at:])) }
 	return waymark{
 		seal:   commitlog.Seal{End: message.PhyOffset(get(8)), Hash: uint64(get(16))},
-		queues: message.PhyOffset(get(24)), queueCount: get(32), queueSum: get(40),
+		queues: message.PhyOffset(get(24)), queueUnits: get(32),
 		index: state,
 		clean: binary.BigEndian.Uint32(b[48:])&1 != 0,
 	}, nil

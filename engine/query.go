@@ -183,5 +183,9 @@ func (s *Store) QueueIDs(topic string) []int32 {
 // until they expire. Nothing may be put to the topic meanwhile.
 func (s *Store) DeleteTopic(topic string) error {
 	s.forgetSequences(topic)
-	return s.queues.DeleteTopic(topic)
+	err := s.queues.DeleteTopic(topic)
+	s.recount.Store(true)
+	s.checkpoints.due.Store(true) // or a crash would bring the queues back
+	s.dispatch.notify()
+	return err
 }

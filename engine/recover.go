@@ -56,12 +56,14 @@ func (s *Store) recover() error {
 	if err != nil {
 		return err
 	}
+	// What the waymark covers is there already; the rest follows by dispatch.
+	missing := p.ours != nil && s.queueUnits() != p.ours.queueUnits && (!p.clean || p.ours.clean)
 	from := max(min(dispatchFrom, indexFrom), s.log.MinOffset())
 	if err := s.redispatch(from, indexFrom, rec.End); err != nil {
 		return err
 	}
 	info.Dispatched = s.dispatch.count
-	if info.Rebuilt, err = s.mendQueues(p); err != nil {
+	if info.Rebuilt, err = s.mendQueues(missing); err != nil {
 		return err
 	}
 	if err := s.queues.CorrectMinOffset(s.log.MinOffset()); err != nil {
@@ -159,7 +161,7 @@ func (s *Store) recoverIndex(p plan, end message.PhyOffset) (message.PhyOffset, 
 func (s *Store) redispatch(from, indexFrom, end message.PhyOffset) error {
 	d := s.dispatch
 	d.it = s.log.Iterate(from, end, commitlog.Dispatched)
-	d.indexFrom = indexFrom
+	d.indexFrom, d.units = indexFrom, s.queueUnits()
 	err := d.dispatchTo(end, func(*Arrival) {})
 	d.indexFrom = 0
 	if err != nil {
@@ -206,13 +208,15 @@ func isMessage(r message.Record, key consumequeue.Key, off message.QueueOffset, 
 
 // mendQueues builds the queues again that are damaged or missing, and returns
 // their names.
-func (s *Store) mendQueues(p plan) (rebuilt []string, err error) {
+func (s *Store) mendQueues(missing bool) (rebuilt []string, err error) {
 	causes := map[consumequeue.Key]error{}
 	for _, d := range s.damaged.found {
 		causes[d.Key] = d
 	}
-	if err := s.findMissing(p, causes); err != nil {
-		return nil, err
+	if missing {
+		if err := s.findMissing(causes); err != nil {
+			return nil, err
+		}
 	}
 	for _, q := range s.queues.Queues() {
 		if cause := s.verifyLast(q); cause != nil {
@@ -229,16 +233,11 @@ func (s *Store) mendQueues(p plan) (rebuilt []string, err error) {
 	return rebuilt, nil
 }
 
-// findMissing compares the number of queues and their ends with those that a
-// clean stop of our own wrote down, and goes through the log if they differ.
-func (s *Store) findMissing(p plan, causes map[consumequeue.Key]error) error {
-	if !p.clean || p.ours == nil || !p.ours.clean {
-		return nil
-	}
-	if count, sum := s.queueTotals(); count == p.ours.queueCount && sum == p.ours.queueSum {
-		return nil
-	}
-	next := map[consumequeue.Key]message.QueueOffset{}
+// findMissing goes through the log for queues that are gone, or have an end or
+// a begin that the log does not have.
+func (s *Store) findMissing(causes map[consumequeue.Key]error) error {
+	type span struct{ min, max message.QueueOffset }
+	want := map[consumequeue.Key]span{}
 	it := s.log.Iterate(s.log.MinOffset(), s.ReputOffset(), commitlog.Dispatched)
 	defer it.Close()
 	for {
@@ -246,13 +245,20 @@ func (s *Store) findMissing(p plan, causes map[consumequeue.Key]error) error {
 		if !ok {
 			break
 		}
-		if inQueue(r) {
-			next[consumequeue.Key{Topic: string(r.Topic()), QueueID: r.QueueID()}] = r.QueueOffset() + 1
+		if !inQueue(r) {
+			continue
 		}
+		key := consumequeue.Key{Topic: string(r.Topic()), QueueID: r.QueueID()}
+		w, seen := want[key]
+		if !seen || r.QueueOffset() == 0 {
+			w.min = r.QueueOffset()
+		}
+		w.max = r.QueueOffset() + 1
+		want[key] = w
 	}
-	for key, want := range next {
-		if have := s.MaxOffset(key.Topic, key.QueueID); have < want {
-			causes[key] = fmt.Errorf("the queue ends at %d, the log has messages up to %d", have, want)
+	for key, w := range want {
+		if lo, hi := s.MinOffset(key.Topic, key.QueueID), s.MaxOffset(key.Topic, key.QueueID); lo > w.min || hi < w.max {
+			causes[key] = fmt.Errorf("the queue is from %d to %d, the log has messages from %d to %d", lo, hi, w.min, w.max)
 		}
 	}
 	return it.Err()

@@ -23,6 +23,7 @@ type dispatcher struct {
 	topic     string // of the last record, to allocate a topic once and not for each
 	arrival   Arrival
 	count     int   // records dispatched
+	units     int64 // sum of the ends of all queues
 	lastTime  int64 // store time of the last record
 	// gapInLog are the queues of which the log itself lacks messages.
 	gapInLog map[consumequeue.Key]bool
@@ -101,8 +102,7 @@ func (d *dispatcher) await() bool {
 		}
 	}
 	s.log.ShareClock(0)
-	d.it.Close() // hold no file while asleep
-	d.it = s.log.Iterate(d.it.Offset(), d.it.Limit(), commitlog.Dispatched)
+	d.rewind(d.it.Offset()) // holds no file while asleep
 	d.parked.Store(true)
 	if s.log.ConfirmOffset() > d.it.Limit() {
 		if d.parked.CompareAndSwap(true, false) {
@@ -130,7 +130,7 @@ func (d *dispatcher) stall(cause error) bool {
 			return false
 		case <-time.After(pause):
 		}
-		err := d.resume()
+		err := d.dispatchTo(d.it.Limit(), s.arrived)
 		if err == nil {
 			break
 		}
@@ -141,21 +141,12 @@ func (d *dispatcher) stall(cause error) bool {
 	return true
 }
 
-// resume starts again at the record that could not be dispatched.
-func (d *dispatcher) resume() error {
-	s := d.store
-	limit := d.it.Limit()
-	d.it.Close()
-	d.it = s.log.Iterate(s.ReputOffset(), limit, commitlog.Dispatched)
-	return d.dispatchTo(limit, s.arrived)
-}
-
 // publishEvery bounds how far ReputOffset lags behind what is dispatched, in
 // records: publishing each one costs more than it tells.
 const publishEvery = 64
 
-// dispatchTo dispatches the records up to limit. After an error ReputOffset is
-// the record that could not be dispatched.
+// dispatchTo dispatches the records up to limit. After an error it begins again,
+// when called again, with the record that could not be dispatched.
 func (d *dispatcher) dispatchTo(limit message.PhyOffset, arrived func(*Arrival)) error {
 	d.it.Extend(limit)
 	for {
@@ -164,7 +155,7 @@ func (d *dispatcher) dispatchTo(limit message.PhyOffset, arrived func(*Arrival))
 			break
 		}
 		if err := d.dispatch(r, arrived); err != nil {
-			d.publish(d.it.Offset() - message.PhyOffset(len(r)))
+			d.rewind(d.it.Offset() - message.PhyOffset(len(r)))
 			return err
 		}
 		d.lastTime = r.StoreTimestamp()
@@ -176,11 +167,24 @@ func (d *dispatcher) dispatchTo(limit message.PhyOffset, arrived func(*Arrival))
 	return d.it.Err()
 }
 
+// rewind goes back to the record at off.
+func (d *dispatcher) rewind(off message.PhyOffset) {
+	limit := d.it.Limit()
+	d.it.Close()
+	d.it = d.store.log.Iterate(off, limit, commitlog.Dispatched)
+	d.publish(off)
+}
+
 // publish tells how far records are dispatched, and asks for a checkpoint when
 // that is far beyond the last one.
 func (d *dispatcher) publish(off message.PhyOffset) {
 	s := d.store
-	s.reputTime.Store(d.lastTime)
+	if s.recount.Swap(false) {
+		d.units = s.queueUnits()
+	}
+	s.progress.Lock()
+	s.progress.reput, s.progress.time, s.progress.units = off, d.lastTime, d.units
+	s.progress.Unlock()
 	s.reput.Store(int64(off))
 	if int64(off) >= d.nextCheckpoint {
 		d.nextCheckpoint = int64(off) + s.opts.CheckpointBytes
@@ -231,11 +235,34 @@ func (d *dispatcher) toQueue(a *Arrival, u consumequeue.Unit) error {
 	if err != nil {
 		return err
 	}
+	before := q.MaxOffset()
+	if a.QueueOffset == 0 && before > 0 && isRecreated(q, u) {
+		if q, err = d.store.renewQueue(q.Key()); err != nil {
+			return err
+		}
+		d.store.recount.Store(true)
+	}
 	err = q.Append(a.QueueOffset, u)
 	if isGap(err) {
 		return d.mendGap(q, u, err)
 	}
+	d.units += int64(q.MaxOffset() - before)
 	return err
+}
+
+// isRecreated tells whether u, the first message of a queue that has others,
+// came after them: its topic was deleted and made again.
+func isRecreated(q *consumequeue.ConsumeQueue, u consumequeue.Unit) bool {
+	last, ok := q.Last()
+	return ok && u.Offset > last.Offset
+}
+
+// renewQueue makes a queue empty.
+func (s *Store) renewQueue(key consumequeue.Key) (*consumequeue.ConsumeQueue, error) {
+	if err := s.queues.DropQueue(key); err != nil {
+		return nil, err
+	}
+	return s.queues.QueueOrCreate(key.Topic, key.QueueID)
 }
 
 func isGap(err error) bool {
@@ -250,6 +277,7 @@ func isGap(err error) bool {
 // queue is built again, once, as it may be the one that is damaged. Where the
 // log has the gap itself, the entry goes to the end of the queue, as in Java.
 func (d *dispatcher) mendGap(q *consumequeue.ConsumeQueue, u consumequeue.Unit, cause error) error {
+	d.store.recount.Store(true)
 	if d.gapInLog[q.Key()] {
 		return q.Append(q.MaxOffset(), u)
 	}
@@ -288,10 +316,7 @@ func (d *dispatcher) tagsCode(r message.Record, props message.DispatchProperties
 // rebuildQueue builds one queue again from the log, up to end, and tells
 // whether the log lacks messages of it.
 func (s *Store) rebuildQueue(key consumequeue.Key, end message.PhyOffset, cause error) (gap bool, err error) {
-	if err := s.queues.DropQueue(key); err != nil {
-		return false, err
-	}
-	q, err := s.queues.QueueOrCreate(key.Topic, key.QueueID)
+	q, err := s.renewQueue(key)
 	if err != nil {
 		return false, err
 	}
@@ -309,6 +334,11 @@ func (s *Store) rebuildQueue(key consumequeue.Key, end message.PhyOffset, cause 
 		u := consumequeue.Unit{
 			Offset: it.Offset() - message.PhyOffset(len(r)), Size: int32(len(r)),
 			TagsCode: d.tagsCode(r, r.Properties().Dispatch()),
+		}
+		if r.QueueOffset() == 0 && q.MaxOffset() > 0 { // the topic was made again
+			if q, err = s.renewQueue(key); err != nil {
+				return gap, err
+			}
 		}
 		err := q.Append(r.QueueOffset(), u)
 		if isGap(err) {

@@ -33,9 +33,18 @@ type Store struct {
 	damaged  damagedQueues // found at open
 	seqs     sequences
 	dispatch *dispatcher
-	// reput is the offset up to which records are dispatched, and reputTime
-	// the store time of the last of them; written by the dispatcher.
-	reput, reputTime atomic.Int64
+	// reput is the offset up to which records are dispatched, written by the
+	// dispatcher.
+	reput atomic.Int64
+	// recount asks the dispatcher to sum up the ends of all queues anew.
+	recount atomic.Bool
+	// progress is reput with what was true at that moment.
+	progress struct {
+		sync.Mutex
+		reput message.PhyOffset
+		time  int64 // store time of the last record dispatched
+		units int64 // sum of the ends of all queues
+	}
 
 	// Why puts are refused; nil is not refused.
 	diskFull atomic.Pointer[string]
@@ -47,6 +56,7 @@ type Store struct {
 		last  message.PhyOffset // reput at the last one
 		at    time.Time
 		ready chan struct{} // asks for one before its time
+		due   atomic.Bool   // one is due though nothing was dispatched
 	}
 	metrics      counters
 	memoryWindow message.PhyOffset // bytes at the log's end taken to be in memory
@@ -161,6 +171,7 @@ func (s *Store) Close() error {
 	var err error
 	clean := s.log.Failure() == nil
 	if clean {
+		s.recount.Store(true)
 		if err = s.log.Flush(); err == nil {
 			err = s.dispatch.dispatchTo(s.log.ConfirmOffset(), s.arrived)
 		}
