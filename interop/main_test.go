@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	targetFlag  = flag.String("target", "ours", "what the clients use: ours (broker with its own name server), split (name server and broker apart), java (the real one)")
+	targetFlag  = flag.String("target", "ours", "what the clients use: ours (broker with its own name server), split (name server and broker apart), java (the real one), java-broker or java-namesrv (that one real, the other ours)")
 	killsFlag   = flag.Int("kills", 5, "how often the broker is killed in each kill test")
 	clientsFlag = flag.String("clients", "java-5.5.0,java-4.9.8,go-2.1.2", "the clients to use")
 )
@@ -65,7 +65,8 @@ func runSuite(m *testing.M) int {
 	suite.java = harness.NewJava(root)
 	suite.ours = harness.NewOurs("..", bin, false)
 	suite.split = harness.NewOurs("..", bin, true)
-	suite.target = map[string]harness.Target{"ours": suite.ours, "split": suite.split, "java": suite.java}[*targetFlag]
+	suite.target = map[string]harness.Target{"ours": suite.ours, "split": suite.split, "java": suite.java,
+		"java-broker": ourNameServer(), "java-namesrv": ourBroker()}[*targetFlag]
 	if suite.target == nil {
 		fmt.Fprintf(os.Stderr, "interop: no target %q\n", *targetFlag)
 		return 2
@@ -88,6 +89,16 @@ func runSuite(m *testing.M) int {
 		return harness.StartCluster(suite.target, place)
 	})
 	return m.Run()
+}
+
+// ourNameServer has a Java broker at our name server.
+func ourNameServer() harness.Target {
+	return harness.Mixed{Title: "java-broker", NameServer: suite.split, Broker: suite.java}
+}
+
+// ourBroker has our broker at a Java name server.
+func ourBroker() harness.Target {
+	return harness.Mixed{Title: "java-namesrv", NameServer: suite.java, Broker: suite.split}
 }
 
 const (
