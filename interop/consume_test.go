@@ -25,7 +25,11 @@ func TestConsume(t *testing.T) {
 			t.Run(kind, func(t *testing.T) {
 				args := harness.Args{"kind": kind, "group": "C_" + word(t), "topic": topic}
 				first := consume(t, a, args)
-				settle(t, sent, 0, first)
+				twiceMax := 0
+				if kind == "assign" {
+					twiceMax = len(sent) // client 4.9 may pull before it seeks, and then from the beginning again
+				}
+				settle(t, sent, twiceMax, first)
 				stop(t, first)
 				if kind == "assign" {
 					return // it has no place to go on from

@@ -35,3 +35,49 @@ func TestServersMixed(t *testing.T) {
 		})
 	}
 }
+
+// TestNameServers has a broker at two name servers and clients that know
+// both: when one is gone, topics are still made and found.
+func TestNameServers(t *testing.T) {
+	t.Parallel()
+	heavy(t)
+	other, err := harness.NewPlace(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := suite.split.StartNameServer(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Kill)
+	own, err := harness.NewPlace(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own.Others = []string{other.NameServer()}
+	c := startCluster(t, suite.split, own)
+	for i, client := range clients() {
+		a := newAgent(t, client, own.NameServers(), "agent")
+		sendAndConsume(t, a, "Both"+client[:4]+client[5:6])
+		if i == 0 {
+			c.KillNameServer()
+		}
+		sendAndConsume(t, a, "One"+client[:4]+client[5:6])
+	}
+}
+
+// TestAddressServer has clients that know no name server and ask for it by HTTP.
+func TestAddressServer(t *testing.T) {
+	t.Parallel()
+	heavy(t)
+	c := newCluster(t, suite.split, nil)
+	for _, client := range clients() {
+		sendAndConsume(t, newAgent(t, client, c.HTTP(), "agent"), "Http"+client[:4]+client[5:6])
+	}
+}
+
+func sendAndConsume(t *testing.T, a *harness.Agent, topic string) {
+	t.Helper()
+	sent := send(t, a, producer(t, a, nil), harness.Args{"topic": topic, "name": topic, "count": 20})
+	settle(t, sent, 0, consume(t, a, harness.Args{"kind": "push", "group": "C_" + topic, "topic": topic}))
+}

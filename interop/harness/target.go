@@ -21,7 +21,10 @@ type Place struct {
 	Dir            string // store/, logs and configuration go below it
 	NameServerPort int
 	BrokerPort     int // with it go port-2 and port+1
+	HTTPPort       int // where our name server tells its address by HTTP
 	Properties     map[string]string
+	// Others are name servers besides its own that the broker registers with.
+	Others []string
 }
 
 // NewPlace chooses free ports for a place below dir.
@@ -29,6 +32,9 @@ func NewPlace(dir string, properties map[string]string) (Place, error) {
 	p := Place{Dir: dir, Properties: properties}
 	var err error
 	if p.NameServerPort, err = freePort(0); err != nil {
+		return p, err
+	}
+	if p.HTTPPort, err = freePort(0); err != nil {
 		return p, err
 	}
 	p.BrokerPort, err = freePort(-2, 0, 1)
@@ -40,6 +46,14 @@ func (p Place) Store() string { return filepath.Join(p.Dir, "store") }
 
 // NameServer is the address that clients are given.
 func (p Place) NameServer() string { return fmt.Sprintf("127.0.0.1:%d", p.NameServerPort) }
+
+// NameServers are all name servers of the broker, as RocketMQ writes a list.
+func (p Place) NameServers() string {
+	return strings.Join(append([]string{p.NameServer()}, p.Others...), ";")
+}
+
+// HTTP is where clients may ask for our name server.
+func (p Place) HTTP() string { return fmt.Sprintf("http://127.0.0.1:%d/rocketmq/nsaddr", p.HTTPPort) }
 
 // Broker is the address that the broker announces.
 func (p Place) Broker() string { return fmt.Sprintf("127.0.0.1:%d", p.BrokerPort) }
@@ -132,7 +146,7 @@ func (j *Java) StartNameServer(p Place) (*Process, error) {
 func (j *Java) StartBroker(p Place) (*Process, error) {
 	conf := filepath.Join(p.Dir, "java-broker.properties")
 	if err := writeProperties(conf, p.brokerProperties(map[string]string{
-		"namesrvAddr": p.NameServer(),
+		"namesrvAddr": p.NameServers(),
 		// On a busy machine a Java broker refuses what waited 200 ms; these tests are not about that.
 		"brokerFastFailureEnable": "false",
 	})); err != nil {
@@ -184,7 +198,11 @@ func (o *Ours) StartNameServer(p Place) (*Process, error) {
 		return nil, err
 	}
 	conf := filepath.Join(p.Dir, "nameserver.properties")
-	if err := writeProperties(conf, map[string]string{"listenPort": fmt.Sprint(p.NameServerPort)}); err != nil {
+	if err := writeProperties(conf, map[string]string{
+		"listenPort":         fmt.Sprint(p.NameServerPort),
+		"addressServerPort":  fmt.Sprint(p.HTTPPort),
+		"addressServerAddrs": p.NameServer(),
+	}); err != nil {
 		return nil, err
 	}
 	return Command{Name: "nameserver", Argv: []string{filepath.Join(o.bin, "nameserver"), "-c", conf}, Env: []string{"HOME=" + p.Dir}, Logs: p.Dir, Dir: p.Dir}.Start()
@@ -198,7 +216,7 @@ func (o *Ours) StartBroker(p Place) (*Process, error) {
 	argv := []string{filepath.Join(o.bin, "broker"), "-c", filepath.Join(p.Dir, "broker.properties")}
 	more := map[string]string{}
 	if o.split {
-		argv = append(argv, "-n", p.NameServer())
+		argv = append(argv, "-n", p.NameServers())
 	} else {
 		more["namesrvListenPort"] = fmt.Sprint(p.NameServerPort)
 	}
@@ -292,6 +310,9 @@ func (c *Cluster) BrokerProcess() *Process { return c.broker }
 
 // StopBroker stops the broker cleanly.
 func (c *Cluster) StopBroker() error { return c.broker.Stop(40 * time.Second) }
+
+// KillNameServer is kill -9 of a name server that is a process of its own.
+func (c *Cluster) KillNameServer() { c.nameServer.Kill() }
 
 // KillBroker is kill -9.
 func (c *Cluster) KillBroker() { c.broker.Kill() }

@@ -33,7 +33,7 @@ func options(a *agent, args args) []consumer.Option {
 	return []consumer.Option{
 		consumer.WithGroupName(args.text("group", "")),
 		consumer.WithInstance(args.id),
-		consumer.WithNsResolver(primitive.NewPassthroughResolver([]string{a.nameServer})),
+		consumer.WithNsResolver(a.resolver()),
 		consumer.WithConsumerModel(model),
 		consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset),
 		consumer.WithConsumeGoroutineNums(args.number("threads", 4)),

@@ -7,8 +7,10 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 
+	"github.com/apache/rocketmq-client-go/v2/primitive"
 	"github.com/apache/rocketmq-client-go/v2/rlog"
 )
 
@@ -37,6 +39,14 @@ func main() {
 		}
 		go a.run(args)
 	}
+}
+
+// resolver finds the name servers in the addresses given, or at the URL.
+func (a *agent) resolver() primitive.NsResolver {
+	if strings.HasPrefix(a.nameServer, "http://") {
+		return primitive.NewHttpResolver("DEFAULT", a.nameServer)
+	}
+	return primitive.NewPassthroughResolver(strings.Split(a.nameServer, ";"))
 }
 
 func (a *agent) run(args args) {

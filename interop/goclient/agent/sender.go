@@ -39,7 +39,7 @@ func startSender(a *agent, args args) error {
 	p, err := rocketmq.NewProducer(
 		producer.WithGroupName(args.text("group", "")),
 		producer.WithInstanceName(args.id),
-		producer.WithNsResolver(primitive.NewPassthroughResolver([]string{a.nameServer})),
+		producer.WithNsResolver(a.resolver()),
 		producer.WithVIPChannel(args.flag("vip")),
 		producer.WithRetry(args.number("retries", 2)),
 		producer.WithSendMsgTimeout(time.Duration(args.number("timeout", 10_000))*time.Millisecond),

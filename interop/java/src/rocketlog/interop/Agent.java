@@ -2,15 +2,18 @@ package rocketlog.interop;
 
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
+import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import org.apache.rocketmq.client.ClientConfig;
 
 /**
  * Drives one version of the Java client by commands on standard input and tells what happens as JSON lines on
- * standard output. The first argument is the name server address; the end of the input ends the program.
+ * standard output. The first argument is the name servers' addresses, or the URL where to ask for them; the end of
+ * the input ends the program.
  *
  * <p>Each command runs on a thread of its own. What it starts (a producer, a consumer, an endless send) is known by
  * the command's id until {@code stop target=id}.
@@ -21,11 +24,15 @@ public final class Agent {
         void stop() throws Exception;
     }
 
-    final String nameServer;
+    private final String nameServer; // null when the client is to ask for it by HTTP
     private final ConcurrentMap<String, Running> running = new ConcurrentHashMap<>();
     private final ExecutorService threads = Executors.newCachedThreadPool();
 
     private Agent(String nameServer) {
+        if (nameServer.startsWith("http://")) {
+            System.setProperty("rocketmq.namesrv.domain", URI.create(nameServer).getAuthority());
+            nameServer = null;
+        }
         this.nameServer = nameServer;
     }
 
@@ -39,6 +46,13 @@ public final class Agent {
         }
         // Clients leave threads behind that are no daemons, so the program's end is said, not awaited.
         Runtime.getRuntime().halt(0);
+    }
+
+    /** Tells a client where the name servers are. */
+    void locate(ClientConfig client) {
+        if (nameServer != null) {
+            client.setNamesrvAddr(nameServer);
+        }
     }
 
     void keep(String id, Running r) {

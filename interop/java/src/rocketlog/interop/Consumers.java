@@ -44,7 +44,7 @@ final class Consumers {
 
     private static void push(Agent agent, Args args) throws Exception {
         DefaultMQPushConsumer c = new DefaultMQPushConsumer(args.need("group"));
-        c.setNamesrvAddr(agent.nameServer);
+        agent.locate(c);
         c.setInstanceName(args.id);
         c.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         c.setConsumeThreadMin(args.number("threads", 4));
@@ -97,7 +97,7 @@ final class Consumers {
 
     private static void pull(Agent agent, Args args) throws Exception {
         DefaultMQPullConsumer c = new DefaultMQPullConsumer(args.need("group"));
-        c.setNamesrvAddr(agent.nameServer);
+        agent.locate(c);
         c.setInstanceName(args.id);
         c.start();
         Loop loop = new Loop(args.id, c::shutdown);
@@ -123,7 +123,7 @@ final class Consumers {
 
     private static DefaultLitePullConsumer lite(Agent agent, Args args) throws Exception {
         DefaultLitePullConsumer c = new DefaultLitePullConsumer(args.need("group"));
-        c.setNamesrvAddr(agent.nameServer);
+        agent.locate(c);
         c.setInstanceName(args.id);
         c.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         c.setAutoCommit(false);

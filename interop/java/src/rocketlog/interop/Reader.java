@@ -28,7 +28,7 @@ final class Reader {
     /** Reads a topic from the first to the last offset of each queue, with all properties. */
     static void dump(Agent agent, Args args) throws Exception {
         DefaultMQPullConsumer c = new DefaultMQPullConsumer(args.text("group", "interop_dump"));
-        c.setNamesrvAddr(agent.nameServer);
+        agent.locate(c);
         c.setInstanceName(args.id);
         c.start();
         try {

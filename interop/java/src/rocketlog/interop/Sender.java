@@ -25,7 +25,7 @@ final class Sender implements Agent.Running {
 
     static void start(Agent agent, Args args) throws Exception {
         DefaultMQProducer p = new DefaultMQProducer(args.need("group"));
-        p.setNamesrvAddr(agent.nameServer);
+        agent.locate(p);
         p.setInstanceName(args.id);
         p.setVipChannelEnabled(args.flag("vip"));
         p.setRetryTimesWhenSendFailed(args.number("retries", 2));
