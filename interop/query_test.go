@@ -30,7 +30,9 @@ func TestQuery(t *testing.T) {
 				continue
 			}
 			found(t, s, do(t, q, "query", harness.Args{"producer": qp, "topic": topic, "key": "key-" + s.Name}))
-			found(t, s, do(t, q, "view", harness.Args{"producer": qp, "topic": topic, "msgId": s.MsgID}))
+			if s.MsgID != "" { // the Go client gives the messages of a batch no unique key
+				found(t, s, do(t, q, "view", harness.Args{"producer": qp, "topic": topic, "msgId": s.MsgID}))
+			}
 			found(t, s, do(t, q, "view", harness.Args{"producer": qp, "topic": topic, "msgId": s.OffsetMsgID}))
 		}
 		all := do(t, q, "query", harness.Args{"producer": qp, "topic": topic, "key": "all-m"})
