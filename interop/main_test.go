@@ -76,6 +76,9 @@ func runSuite(m *testing.M) int {
 		java49: harness.JavaClient(root, "client49", "4.9.8"),
 		golang: harness.GoClient(".", bin, "2.1.2"),
 	}
+	for _, client := range []string{java55, java49} {
+		suite.clients[client+binaryHeaders] = suite.clients[client].With(client+binaryHeaders, "rocketmq.serialize.type=ROCKETMQ")
+	}
 	suite.agents = map[string]*harness.Agent{}
 	suite.cluster = sync.OnceValues(func() (*harness.Cluster, error) {
 		clusterDir := filepath.Join(dir, "cluster")
@@ -105,6 +108,9 @@ const (
 	java55 = "java-5.5.0"
 	java49 = "java-4.9.8"
 	golang = "go-2.1.2"
+
+	// binaryHeaders ends the name of a client that speaks the protocol's second header form.
+	binaryHeaders = "-binary"
 )
 
 // clients are those that the flag asks for.

@@ -62,6 +62,10 @@ func TestNameServers(t *testing.T) {
 		if i == 0 {
 			c.KillNameServer()
 		}
+		// The first call may still meet the connection that is gone.
+		first := do(t, a, "send", harness.Args{"producer": producer(t, a, nil), "topic": "Found" + client[:4] + client[5:6], "name": "first", "rate": 5})
+		await(t, first, "sent", soon)
+		stop(t, first)
 		sendAndConsume(t, a, "One"+client[:4]+client[5:6])
 	}
 }
@@ -80,4 +84,26 @@ func sendAndConsume(t *testing.T, a *harness.Agent, topic string) {
 	t.Helper()
 	sent := send(t, a, producer(t, a, nil), harness.Args{"topic": topic, "name": topic, "count": 20})
 	settle(t, sent, 0, consume(t, a, harness.Args{"kind": "push", "group": "C_" + topic, "topic": topic}))
+}
+
+// TestBinaryHeaders has clients that write ROCKETMQ headers where others write JSON.
+func TestBinaryHeaders(t *testing.T) {
+	t.Parallel()
+	for _, client := range clients() {
+		if client == golang {
+			continue // it has no such form
+		}
+		t.Run(client, func(t *testing.T) {
+			t.Parallel()
+			a := newAgent(t, client+binaryHeaders, sharedCluster(t).NameServer(), "binary")
+			topic := word(t)
+			p := producer(t, a, nil)
+			sent := send(t, a, p, harness.Args{"topic": topic, "name": "sync", "count": 50, "tags": "A", "keys": true})
+			sent = append(sent, send(t, a, p, harness.Args{"topic": topic, "name": "batch", "count": 50, "mode": "batch", "batch": 10})...)
+			for _, kind := range []string{"push", "litepull"} {
+				settle(t, sent, 0, consume(t, a, harness.Args{"kind": kind, "group": "C_" + kind + topic, "topic": topic}))
+			}
+			found(t, sent[7], do(t, a, "query", harness.Args{"producer": p, "topic": topic, "key": "key-" + sent[7].Name}))
+		})
+	}
 }

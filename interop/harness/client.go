@@ -17,11 +17,25 @@ type Client struct {
 
 // JavaClient is the Java client of the version that root/name/pom.xml asks for.
 func JavaClient(root, name, version string) *Client {
-	project := newClientProject(root, name)
+	project := newProject(root, name, "src")
 	return &Client{Name: "java-" + version, Java: true, program: func(class string) ([]string, error) {
 		classPath, err := project.classPath()
 		// One tier of compilation: these programs live for seconds, beside others, on few cores.
 		return []string{"java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classPath, "rocketlog." + class}, err
+	}}
+}
+
+// With is the Java client with settings of its own, as Java's -D takes them.
+func (c *Client) With(name string, properties ...string) *Client {
+	return &Client{Name: name, Java: true, program: func(class string) ([]string, error) {
+		argv, err := c.program(class)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range properties {
+			argv = append(argv[:1:1], append([]string{"-D" + p}, argv[1:]...)...)
+		}
+		return argv, nil
 	}}
 }
 

@@ -23,9 +23,9 @@ func HaveJava() string {
 // javaProject is a folder under java/ with a pom.xml, built at most once a
 // run, and not at all when its target/ is of the same sources.
 type javaProject struct {
-	root string // interop/java
-	name string
-	goal []string
+	root    string // interop/java
+	name    string
+	sources string
 
 	once sync.Once
 	err  error
@@ -49,7 +49,8 @@ func (p *javaProject) build() error {
 	if have, err := os.ReadFile(stamp); err == nil && string(have) == sum {
 		return nil
 	}
-	argv := append([]string{"-q", "-B", "-f", filepath.Join(p.dir(), "pom.xml")}, p.goal...)
+	argv := []string{"-q", "-B", "-f", filepath.Join(p.dir(), "pom.xml"), "compile",
+		"dependency:copy-dependencies", "-DoutputDirectory=target/lib", "-DincludeScope=runtime"}
 	if out, err := exec.Command("mvn", argv...).CombinedOutput(); err != nil {
 		return fmt.Errorf("mvn %v: %w\n%s", argv, err, out)
 	}
@@ -59,7 +60,7 @@ func (p *javaProject) build() error {
 // sourceSum is over all that the build reads.
 func (p *javaProject) sourceSum() (string, error) {
 	h := sha256.New()
-	for _, dir := range []string{filepath.Join(p.dir(), "pom.xml"), filepath.Join(p.root, "src")} {
+	for _, dir := range []string{filepath.Join(p.dir(), "pom.xml"), filepath.Join(p.root, p.sources)} {
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
@@ -75,12 +76,7 @@ func (p *javaProject) sourceSum() (string, error) {
 	return fmt.Sprintf("%x", h.Sum(nil)), nil
 }
 
-func newServerProject(root string) *javaProject {
-	return &javaProject{root: root, name: "server", goal: []string{"dependency:copy-dependencies",
-		"-DoutputDirectory=target/lib", "-DincludeScope=runtime"}}
-}
-
-func newClientProject(root, name string) *javaProject {
-	return &javaProject{root: root, name: name, goal: []string{"compile", "dependency:copy-dependencies",
-		"-DoutputDirectory=target/lib", "-DincludeScope=runtime"}}
+// newProject takes a folder under java/ and that of its sources, both relative to root.
+func newProject(root, name, sources string) *javaProject {
+	return &javaProject{root: root, name: name, sources: sources}
 }

@@ -115,7 +115,9 @@ type Target interface {
 type Java struct{ project *javaProject }
 
 // NewJava takes the folder interop/java.
-func NewJava(root string) *Java { return &Java{newServerProject(root)} }
+func NewJava(root string) *Java {
+	return &Java{newProject(root, "server", filepath.Join("server", "src"))}
+}
 
 // Name implements Target.
 func (*Java) Name() string { return "java" }
@@ -130,6 +132,18 @@ func (j *Java) start(p Place, name, main string, jvm []string, args ...string) (
 		"--add-opens=java.base/sun.nio.ch=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED"}
 	argv = append(append(append(argv, jvm...), "-cp", classPath, main), args...)
 	return Command{Name: name, Argv: argv, Env: []string{"ROCKETMQ_HOME=" + p.Dir}, Logs: p.Dir}.Start()
+}
+
+// StartAdmin starts the official admin tool: a line of commands on its Stdin
+// is answered in its log, and then by a line "== end".
+func (j *Java) StartAdmin(p Place) (*Process, error) {
+	classPath, err := j.project.classPath()
+	if err != nil {
+		return nil, err
+	}
+	return Command{Name: "mqadmin", Argv: []string{"java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Duser.home=" + p.Dir,
+		"-Drocketmq.namesrv.addr=" + p.NameServer(), "-Drocketmq.home.dir=" + p.Dir, "-cp", classPath, "rocketlog.interop.Admin"},
+		Dir: p.Dir, Logs: p.Dir, Stdin: true}.Start()
 }
 
 // StartNameServer implements Target.

@@ -87,6 +87,7 @@ type pullLoop struct {
 	consumer rocketmq.PullConsumer
 	quit     chan struct{}
 	steps    sync.WaitGroup
+	places   sync.Map // of startPull: *primitive.MessageQueue to the offset after what was got
 }
 
 // stop waits only so long: a step may hang in a pull that the client offers
@@ -98,6 +99,13 @@ func (l *pullLoop) stop() error {
 	select {
 	case <-ended:
 	case <-time.After(time.Second):
+	}
+	// The client forgets an offset that it was told before its first
+	// rebalance, so each is told once more.
+	for queue, offset := range l.places.Range {
+		if err := l.consumer.UpdateOffset(queue.(*primitive.MessageQueue), offset.(int64)); err != nil {
+			return fmt.Errorf("offset of %v: %w", queue, err)
+		}
 	}
 	return l.consumer.Shutdown()
 }
@@ -156,6 +164,7 @@ func startPull(a *agent, args args) error {
 				return err
 			}
 			offset = r.NextBeginOffset
+			l.places.Store(queue, offset)
 			got(args.id, r.GetMessageExts())
 			if err := l.consumer.UpdateOffset(queue, offset); err != nil {
 				return err

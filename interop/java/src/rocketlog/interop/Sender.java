@@ -177,8 +177,10 @@ final class Sender implements Agent.Running {
         private void refused(List<Message> messages, Throwable e) {
             for (Message m : messages) {
                 Event event = new Event(args.id, "refused").put("name", Body.name(m.getBody())).put("error", Agent.describe(e));
-                if (e instanceof MQBrokerException) {
-                    event.put("code", ((MQBrokerException) e).getResponseCode());
+                // After retries the broker's word is the cause of the client's.
+                Throwable said = e instanceof MQBrokerException ? e : e.getCause();
+                if (said instanceof MQBrokerException) {
+                    event.put("code", ((MQBrokerException) said).getResponseCode());
                 }
                 event.print();
             }

@@ -1,0 +1,105 @@
+package interop
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/rocketlog/rocketlog/interop/harness"
+)
+
+// TestAdmin has the official admin tool look at a cluster in use and change it.
+func TestAdmin(t *testing.T) {
+	t.Parallel()
+	heavy(t)
+	c := newCluster(t, suite.target, nil)
+	const topic, group = "AdminTopic", "C_admin"
+	a := newAgent(t, java55, c.NameServer(), "agent")
+	p := producer(t, a, harness.Args{"group": "P_admin"})
+	sent := send(t, a, p, harness.Args{"topic": topic, "name": "m", "count": 20, "keys": true, "tags": "T"})
+	settle(t, sent, 0, consume(t, a, harness.Args{"kind": "push", "group": group, "topic": topic}))
+
+	admin, err := suite.java.StartAdmin(c.Place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(admin.Kill)
+	broker := c.Broker()
+	for _, command := range []struct {
+		line string
+		want []string // all to be in what is printed
+	}{
+		{"clusterList", []string{"DefaultCluster", "broker-a", broker}},
+		{"topicList", []string{topic, "%RETRY%" + group}},
+		{"topicRoute -t " + topic, []string{broker, `"writeQueueNums":4`}},
+		{"topicStatus -t " + topic, []string{"broker-a"}},
+		{"topicClusterList -t " + topic, []string{"DefaultCluster"}},
+		{"brokerStatus -b " + broker, []string{"putTps", "commitLogMaxOffset", "bootTimestamp"}},
+		{"getBrokerConfig -b " + broker, []string{"brokerName", "flushDiskType"}},
+		{"getNamesrvConfig -n " + c.NameServer(), []string{"listenPort"}},
+		{"consumerProgress -g " + group, []string{topic, "Consume Diff Total"}},
+		{"consumerConnection -g " + group, []string{topic, "CONSUME_PASSIVELY", "CLUSTERING"}},
+		{"producerConnection -g P_admin -t " + topic, []string{"JAVA"}},
+		{"consumerStatus -g " + group, []string{"Rebalance OK"}},
+		{"queryMsgById -t " + topic + " -i " + sent[0].OffsetMsgID, []string{sent[0].MsgID, "all-m"}},
+		{"queryMsgByUniqueKey -t " + topic + " -i " + sent[0].MsgID, []string{"all-m"}},
+		{"queryMsgByKey -t " + topic + " -k all-m", []string{sent[0].MsgID, sent[19].MsgID}},
+		{fmt.Sprintf("queryMsgByOffset -t %s -b broker-a -i %d -o %d", topic, sent[0].Queue, sent[0].Offset), []string{sent[0].MsgID}},
+		{"statsAll -t " + topic, []string{group}},
+		{"updateTopic -b " + broker + " -t AdminMade -r 3 -w 3", []string{"success"}},
+		{"topicRoute -t AdminMade", []string{`"writeQueueNums":3`}},
+		{"updateTopicPerm -t AdminMade -b " + broker + " -p 4", []string{"success"}},
+		{"topicRoute -t AdminMade", []string{`"perm":4`}},
+		{"deleteTopic -c DefaultCluster -t AdminMade", []string{"success"}},
+		{"updateSubGroup -b " + broker + " -g C_made -r 5", []string{"success"}},
+		{"deleteSubGroup -b " + broker + " -g C_made", []string{"success"}},
+		{"updateKvConfig -s space -k key -v value", []string{"success"}},
+		{"deleteKvConfig -s space -k key", []string{"success"}},
+		{"wipeWritePerm -b broker-a", []string{"OK, "}},
+		{"addWritePerm -b broker-a", []string{"OK, "}},
+		{"brokerConsumeStats -b " + broker, []string{group}},
+		{"consumerProgress", []string{group}},
+		{"resetOffsetByTime -g " + group + " -t " + topic + " -s 0 -f true", []string{topic}},
+	} {
+		out := runAdmin(t, admin, command.line)
+		if strings.Contains(out, "Exception") {
+			t.Errorf("mqadmin %s:\n%.2000s", command.line, out)
+			continue
+		}
+		for _, want := range command.want {
+			if !strings.Contains(out, want) {
+				t.Errorf("mqadmin %s: no %q in\n%.2000s", command.line, want, out)
+			}
+		}
+	}
+}
+
+// runAdmin gives the tool one line and returns what it printed.
+func runAdmin(t *testing.T, admin *harness.Process, line string) string {
+	t.Helper()
+	before := logLen(t, admin)
+	if _, err := io.WriteString(admin.Stdin, line+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	var out string
+	awaitWindow(t, soon, func() bool {
+		b, err := os.ReadFile(admin.Log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = string(b[before:])
+		return strings.HasSuffix(out, "== end\n")
+	}, func() string { return fmt.Sprintf("mqadmin %s does not end:\n%.2000s\n", line, out) })
+	return out
+}
+
+func logLen(t *testing.T, p *harness.Process) int64 {
+	t.Helper()
+	info, err := os.Stat(p.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
