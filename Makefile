@@ -5,7 +5,7 @@ STORE ?= ./store
 FUZZTIME ?= 10s
 CRASHES ?= 1000
 
-.PHONY: help build run test vet race fuzz-smoke crash interop bench bench-peers clean
+.PHONY: help build run test vet race fuzz-smoke crash interop interop-long bench bench-peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ crash: ## the engine's crash tests over CRASHES histories in each mode
 
 interop: ## real clients and Java stores; needs Java and Maven, else it says so
 	$(MAKE) -C interop test
+
+interop-long: ## the kills of these, a hundred times
+	$(MAKE) -C interop long
 
 bench: ## all benchmarks
 	go test -run='^$$' -bench=. ./...
