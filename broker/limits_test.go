@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,11 +49,8 @@ func TestSyncFlush(t *testing.T) {
 func TestPendingPutsAreBounded(t *testing.T) {
 	gate := make(chan struct{})
 	var armed sync.Once
-	crash := vfs.NewCrashFS(1)
-	faults := vfs.NewFaultFS(crash, time.Sleep)
-	s := start(t, func(o *Options) {
-		o.FS, o.StorePathRootDir, o.FlushDiskType, o.MaxPendingPuts = faults, "/store", "SYNC_FLUSH", 3
-	})
+	faults := vfs.NewFaultFS(vfs.OS, time.Sleep)
+	s := start(t, func(o *Options) { o.FS, o.FlushDiskType, o.MaxPendingPuts = faults, "SYNC_FLUSH", 3 })
 	s.put("orders", 0, "first")
 	block := func(c vfs.Call) {
 		if strings.Contains(c.Path, "commitlog") {
@@ -102,8 +100,8 @@ func TestPendingPutsAreBounded(t *testing.T) {
 
 // A failed sync is final for the log: sends are refused and say why; reads go on.
 func TestFailedSync(t *testing.T) {
-	faults := vfs.NewFaultFS(vfs.NewCrashFS(1), time.Sleep)
-	o := testOptions("/store")
+	faults := vfs.NewFaultFS(vfs.OS, time.Sleep)
+	o := testOptions(t.TempDir())
 	o.FS, o.FlushDiskType = faults, "SYNC_FLUSH"
 	b, err := Open(o)
 	if err != nil {
@@ -133,19 +131,12 @@ func TestFailedSync(t *testing.T) {
 
 // With a full disk sends are refused with a clear remark, reads and commits go on, and sends too when there is space.
 func TestFullDisk(t *testing.T) {
-	crash := vfs.NewCrashFS(1)
-	s := start(t, func(o *Options) {
-		o.FS, o.StorePathRootDir = crash, "/store"
-		o.MappedFileSizeCommitLog, o.CleanResourceInterval = 1<<20, 20
-	})
+	faults := vfs.NewFaultFS(vfs.OS, time.Sleep)
+	s := start(t, func(o *Options) { o.FS, o.MappedFileSizeCommitLog, o.CleanResourceInterval = faults, 1<<20, 20 })
 	s.put("orders", 0, "first")
 	s.dispatched("orders", 0, 1)
 	s.pull(pullHeader("readers", "orders", 0, 0))
-	u, err := crash.Usage("/store")
-	if err != nil {
-		t.Fatal(err)
-	}
-	crash.SetCapacity(int64(u.Total - u.Free))
+	faults.SetRules(vfs.Rule{Op: vfs.OpAllocate, Err: syscall.ENOSPC}, vfs.Rule{Op: vfs.OpWrite, Err: syscall.ENOSPC})
 	body := strings.Repeat("x", 100<<10)
 	var refused *remoting.Command
 	s.await("the disk to be full", func() bool {
@@ -161,7 +152,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("pulled %q", got)
 	}
 	s.must(protocol.UpdateConsumerOffset, &protocol.UpdateConsumerOffsetRequestHeader{ConsumerGroup: "readers", Topic: "orders", CommitOffset: 1}, nil, nil)
-	crash.SetCapacity(1 << 40)
+	faults.SetRules()
 	s.await("the broker to recover", func() bool {
 		return s.call(protocol.SendMessageV2, v2{sendHeader("orders", 2)}, []byte("again")).ResponseCode() == protocol.Success
 	})

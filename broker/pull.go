@@ -332,7 +332,7 @@ func (d *pulling) wait() (held bool, err error) {
 	if !d.flags.Has(protocol.PullSuspend) || d.ticket.Oneway {
 		return false, nil
 	}
-	b := d.p.b
+	b, holds, conn := d.p.b, d.p.holds, d.conn
 	o := b.options()
 	patience := time.Duration(d.header.SuspendTimeoutMillis) * time.Millisecond
 	if !o.LongPollingEnable {
@@ -345,14 +345,18 @@ func (d *pulling) wait() (held bool, err error) {
 	d.header = protocol.PullMessageRequestHeader{}
 	h := &hold{
 		topic: d.topic.name, queue: d.queue, offset: d.offset, filter: d.filter(),
-		until: b.now().Add(min(patience, holdMax)), owner: d.conn, waiter: d,
+		until: b.now().Add(min(patience, holdMax)), owner: conn, waiter: d,
 	}
-	if !d.p.holds.hold(h) {
+	if !holds.hold(h) {
 		return false, refuse(protocol.SystemBusy, "[PULL_HOLDS]system busy, start flow control for a while: %d pulls wait for messages, at most %d may",
-			d.p.holds.len(), o.MaxPullHolds)
+			holds.len(), o.MaxPullHolds)
 	}
+	// From here on d is the hold's: it may be answered, freed and in use again at any time.
 	// A message that was dispatched after the read and before the hold has woken nobody.
-	d.p.holds.recheck(h, int64(b.store.MaxOffset(h.topic, h.queue)))
+	holds.recheck(h, int64(b.store.MaxOffset(h.topic, h.queue)))
+	if conn.Err() != nil {
+		holds.drop(conn) // it was closed before the hold was there to be dropped
+	}
 	return true, nil
 }
 
