@@ -42,6 +42,8 @@ type Options struct {
 	// TransientPool appends to memory that is written to the page cache at
 	// intervals [transientStorePoolEnable]: a kill loses the last interval.
 	TransientPool bool
+	// TransientPoolBytes bounds that memory, which is locked. Zero is 64 MiB.
+	TransientPoolBytes int
 	// FlushInterval of the log [flushIntervalCommitLog]. Zero is 500 ms.
 	FlushInterval time.Duration
 	// FlushLeastPages of the log [flushCommitLogLeastPages]. Zero is 4.

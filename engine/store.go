@@ -138,7 +138,7 @@ func (s *Store) logOptions() *commitlog.Options {
 	o := &s.opts
 	return &commitlog.Options{
 		FileSize: o.CommitLogFileSize, SyncFlush: o.FlushDiskType == SyncFlush, SyncTimeout: o.SyncFlushTimeout,
-		TransientPool: o.TransientPool, FlushInterval: o.FlushInterval, FlushLeastPages: o.FlushLeastPages,
+		TransientPool: o.TransientPool, TransientPoolBytes: o.TransientPoolBytes, FlushInterval: o.FlushInterval, FlushLeastPages: o.FlushLeastPages,
 		FlushThoroughInterval: o.FlushThoroughInterval, CommitInterval: o.CommitInterval,
 		MaxMessageSize: o.MaxMessageSize, PreheatMax: o.PreheatMax, Now: o.Now,
 		OnFailure: func(err error) { o.Listener.SyncFailed(err) },
