@@ -103,14 +103,15 @@ func (b *syncBuffer) Bytes() []byte {
 	return bytes.Clone(b.b)
 }
 
-// brokerPort finds a port with the two that Java's broker also takes (fast port, replication) free.
+// brokerPort finds a port with those free that brokers also take: the fast port, Java's replication, and
+// the name server of ours.
 func brokerPort() (int, error) {
 	for port := 20911; port < 60000; port += 10 {
-		if free(port-2) && free(port) && free(port+1) {
+		if free(port-2) && free(port) && free(port+1) && free(port+5) {
 			return port, nil
 		}
 	}
-	return 0, errors.New("no three free ports")
+	return 0, errors.New("no four free ports")
 }
 
 func free(port int) bool {
@@ -143,17 +144,23 @@ func (e *Env) startJavaBroker() (*server, error) {
 	return start(port, booted, []string{"ROCKETMQ_HOME=" + e.run}, "java", args...)
 }
 
+// startOurBroker starts it with its name server inside. It is ready when a client can find it: when the
+// name server knows the route of the topic that others are made from.
 func (e *Env) startOurBroker() (*server, error) {
 	port, err := brokerPort()
 	if err != nil {
 		return nil, err
 	}
+	nameServer := port + 5
 	conf, err := e.configure("brokerName=broker-a", "brokerIP1=127.0.0.1", "listenPort="+strconv.Itoa(port),
-		"storePathRootDir="+filepath.Join(e.run, "store"))
+		"namesrvListenPort="+strconv.Itoa(nameServer), "storePathRootDir="+filepath.Join(e.run, "store"))
 	if err != nil {
 		return nil, err
 	}
-	return start(port, (*server).accepts, nil, e.broker, "-c", conf)
+	routed := func(s *server) bool {
+		return load.Route("127.0.0.1:"+strconv.Itoa(nameServer)) == nil && s.accepts()
+	}
+	return start(port, routed, []string{"NAMESRV_ADDR="}, e.broker, "-c", conf)
 }
 
 func (e *Env) startNull() (*server, error) {
@@ -244,7 +251,7 @@ func idleStudy() Study {
 	}
 }
 
-// idle is over when the broker answers a client, not just when its port is open.
+// idle measures the time until the broker is ready, and then what it uses while nobody asks it anything.
 func (e *Env) idle() (Results, error) {
 	begin := time.Now()
 	s, err := e.startOurBroker()
@@ -252,9 +259,6 @@ func (e *Env) idle() (Results, error) {
 		return nil, err
 	}
 	defer s.stop()
-	if err := load.Route(s.addr()); err != nil {
-		return nil, err
-	}
 	ready := measure.Result{Seconds: time.Since(begin).Seconds()}
 	time.Sleep(2 * time.Second)
 	before, err := bench.ProcessUsage(s.cmd.Process.Pid)

@@ -64,6 +64,8 @@ public final class StorePeer {
             ? FlushDiskType.SYNC_FLUSH : FlushDiskType.ASYNC_FLUSH);
         String variant = settings.text("variant", "default");
         config.setTransientStorePoolEnable("pool".equals(variant));
+        // Three of its buffers of 1 GiB are enough for the writers never to wait, and leave memory to the page cache.
+        config.setTransientStorePoolSize(3);
         config.setWarmMapedFileEnable("warm".equals(variant));
         BrokerConfig broker = new BrokerConfig();
         BrokerStatsManager stats = new BrokerStatsManager(broker);
