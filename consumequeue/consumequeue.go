@@ -96,8 +96,8 @@ func (q *ConsumeQueue) end() int64 {
 // unit is not in the queue, and the same call may be made again.
 func (q *ConsumeQueue) Append(off message.QueueOffset, u Unit) error {
 	q.mu.Lock()
-	n := len(q.tail)
-	if n+unitSize > cap(q.tail) || int64(off) != q.max.Load() || int64(u.Offset) < q.lastEnd || u.Size <= 0 {
+	// The last condition is a size below 1, or an offset that overflows.
+	if len(q.tail)+unitSize > cap(q.tail) || int64(off) != q.max.Load() || int64(u.Offset) < q.lastEnd || u.end() <= u.Offset {
 		return q.appendSlow(off, u)
 	}
 	q.push(u)

@@ -59,6 +59,9 @@ func newWorld(t *testing.T, seed uint64) *world {
 	for i := range 2 + rng.IntN(5) {
 		w.keys = append(w.keys, Key{"Topic" + strconv.Itoa(i%3), int32(i / 3 * (1 + rng.IntN(5)))})
 	}
+	// Where the upper half of an offset changes, half a unit is still credible.
+	w.logEnd = []message.PhyOffset{0, 1<<32 - 100_000, 7<<32 - 300_000}[rng.IntN(3)]
+	w.logMin, w.durable = w.logEnd, w.logEnd
 	if err := w.fs.MkdirAll("store", 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -177,13 +177,14 @@ func (q *ConsumeQueue) target() target {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	t := target{q: q, written: q.written, cuts: q.cuts}
-	for at := q.synced - q.synced%q.set.unitsPerFile; at < q.written; at += q.set.unitsPerFile {
+	from := q.synced
+	if q.recut {
+		from = min(from, q.written-1)
+	}
+	for at := from - from%q.set.unitsPerFile; from < q.written && at < q.written; at += q.set.unitsPerFile {
 		if f := q.fileOf(at); f != nil {
 			t.files = append(t.files, f)
 		}
-	}
-	if f := q.fileOf(q.written); q.recut && f != nil && len(t.files) == 0 {
-		t.files = append(t.files, f)
 	}
 	return t
 }
