@@ -75,7 +75,7 @@ func Send(c Config) (measure.Result, error) {
 	if err := r.runFor(c.Measure, c.Messages); err != nil {
 		return measure.Result{}, err
 	}
-	result := measure.Result{Messages: r.answered, Failed: r.failed, FirstFailure: r.failure}
+	result := measure.Result{Messages: r.answered - r.failed, Failed: r.failed, FirstFailure: r.failure}
 	for _, s := range r.senders[1:] {
 		r.senders[0].latency.Add(&s.latency)
 	}

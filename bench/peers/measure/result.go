@@ -17,7 +17,7 @@ import (
 
 // Result is what one run of one side measured.
 type Result struct {
-	// Messages were handled in Seconds, Failed of them with another answer than success.
+	// Messages were handled in Seconds; Failed are those besides that were answered with a refusal.
 	Messages int64   `json:"messages,omitempty"`
 	Failed   int64   `json:"failed,omitempty"`
 	Seconds  float64 `json:"seconds,omitempty"`
