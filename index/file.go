@@ -10,8 +10,7 @@ import (
 	"github.com/rocketlog/rocketlog/internal/vfs"
 )
 
-// file is one index file. Its fields in the group after the blank line are written by the goroutine
-// that owns writing and read by all.
+// file is one index file. The atomic fields are written by the goroutine that puts, and read by all.
 type file struct {
 	layout
 	name string // digits
@@ -20,6 +19,7 @@ type file struct {
 	begin, end       atomic.Int64 // Unix milliseconds
 	beginPhy, endPhy atomic.Int64
 	used, count      atomic.Int32
+	settled          atomic.Int32 // the count that the header in the file has; less within a message
 
 	// Under Index.mu.
 	handle  vfs.File    // open as long as mapped
@@ -28,7 +28,7 @@ type file struct {
 	touched uint64      // for the choice of the mapping to drop
 	removed bool        // no longer in the list: unmapped by the last reader
 	dirty   bool        // may have been written since the last sync
-	synced  int32       // the count that the last sync covered; -1 when slots changed without it
+	synced  int32       // the count that the last sync covered, header included; -1 when unknown
 }
 
 func newFile(l layout, dir, name string, h header) *file {
@@ -44,6 +44,7 @@ func (f *file) setHeader(h header) {
 	f.endPhy.Store(h.endPhy)
 	f.used.Store(h.used)
 	f.count.Store(h.count)
+	f.settled.Store(h.count)
 }
 
 func (f *file) header() header {

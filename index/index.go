@@ -62,6 +62,7 @@ type Index struct {
 		bytes    []byte // its mapping
 		last     int64  // offset of the message that the last entry belongs to, -1 for none
 		lastKeys int    // how many entries that message has
+		newest   string // the highest name that any file had
 	}
 
 	// mu protects the list and what is mapped. Put takes it only to begin a file.
@@ -79,16 +80,15 @@ type Index struct {
 		err error // a failed sync is final
 	}
 
-	dropped []error // by Recover
+	recovered bool    // Recover was called
+	dropped   []error // by Recover
 }
 
-// Open lists the files of dir, which is made if absent. Nothing else may be called before Recover.
+// Open returns the index of dir, which need not be there. It touches nothing: Recover takes the files
+// in. Before that only Check and Close may be called.
 func Open(fsys vfs.FS, dir string, opts *Options) (*Index, error) {
 	x, err := newIndex(fsys, dir, opts)
 	if err != nil {
-		return nil, err
-	}
-	if err := vfs.MakeDirs(fsys, dir, 0o755); err != nil {
 		return nil, err
 	}
 	return x, nil
@@ -144,22 +144,19 @@ func isName(name string) bool {
 	return err == nil && len(name) == nameLen
 }
 
-// nextName names a file that begins now. Names grow even if the clock does not.
+// nextName names a file that begins now. Names grow even if the clock does not, and none comes twice:
+// a State must not be taken for one of another file.
 func (x *Index) nextName() string {
 	text := x.now().Local().Format(nameLayout)
 	name := text[:14] + text[15:]
-	files := x.list()
-	if len(files) == 0 {
-		return name
-	}
-	if last := files[len(files)-1].name; name <= last {
-		return nameAfter(last)
+	if name <= x.writer.newest {
+		return nameAfter(x.writer.newest)
 	}
 	return name
 }
 
 func nameAfter(name string) string {
-	n, _ := strconv.ParseUint(name, 10, 64) // digits only: it came from names or nextName
+	n, _ := strconv.ParseUint(name, 10, 64) // digits only: it came from names, a State or nextName
 	return fmt.Sprintf("%0*d", nameLen, n+1)
 }
 

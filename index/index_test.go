@@ -610,6 +610,21 @@ func TestSyncSkipsWhatIsDurable(t *testing.T) {
 			t.Fatalf("%d syncs after %d messages, want %d", got, step.put, step.want)
 		}
 	}
+	// A sync within a message covers its entries but not yet the header that counts them.
+	f, before := x.writer.active, syncs()
+	f.put(x.writer.bytes, 77, x.writer.last, 1_700_000_100_000)
+	if st, err := x.Sync(); err != nil || st.Count != f.count.Load() {
+		t.Fatalf("state %+v, error %v", st, err)
+	}
+	f.finish(x.writer.bytes, x.writer.last, 1_700_000_100_000)
+	for range 2 {
+		if _, err := x.Sync(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := syncs() - before; got != 2 {
+		t.Fatalf("%d syncs, want 2", got)
+	}
 }
 
 func TestErrorsNameTheFile(t *testing.T) {
@@ -636,4 +651,59 @@ func TestErrorsNameTheFile(t *testing.T) {
 	if _, err := x.Query("T", "K1", 10, 0, math.MaxInt64); !errors.As(err, &path) || path.Path != gone {
 		t.Fatalf("error %v", err)
 	}
+}
+
+// TestCheckBeforeRecover looks at the files of a process that was killed within a message.
+func TestCheckBeforeRecover(t *testing.T) {
+	crash := vfs.NewCrashFS(1)
+	opts := &Options{Slots: 10, Entries: 31}
+	x := fresh(t, crash, opts)
+	if err := putN(x, 0, 15); err != nil {
+		t.Fatal(err)
+	}
+	f := x.writer.active
+	f.put(x.writer.bytes, 77, 1500, 1_700_000_015_000) // and no finish
+	check := func(fsys vfs.FS) error {
+		unopened := openAt(t, fsys, x.dir, opts)
+		return unopened.Check()
+	}
+	if err := check(crash.Kill()); err != nil {
+		t.Fatal(err)
+	}
+	storeSlot(x.writer.bytes, f.slotAt(78), 1)
+	var bad *CorruptError
+	if err := check(crash.Kill()); !errors.As(err, &bad) || bad.File != f.path || bad.Offset != int64(f.slotAt(78)) {
+		t.Fatalf("error %v", err)
+	}
+	if err := check(vfs.NewCrashFS(2)); err != nil { // no folder, no damage
+		t.Fatal(err)
+	}
+}
+
+// TestNamesAreNotUsedAgain begins a file after the one of the State was dropped, by a clock set back.
+func TestNamesAreNotUsedAgain(t *testing.T) {
+	now := time.Date(2026, 11, 21, 3, 21, 42, 0, time.Local)
+	opts := &Options{Slots: 10, Entries: 31, Now: func() time.Time { return now }}
+	dir := filepath.Join(t.TempDir(), "index")
+	x := openAt(t, vfs.OS, dir, opts)
+	recoverAt(t, x, State{}, true, 0, 0)
+	if err := putN(x, 0, 5); err != nil {
+		t.Fatal(err)
+	}
+	st, err := x.Sync()
+	if err = errors.Join(err, x.Close(), os.Truncate(filepath.Join(dir, st.File), 100)); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(-time.Hour)
+	x = openAt(t, vfs.OS, dir, opts)
+	if from := recoverAt(t, x, st, false, 0, 500); from != 0 || len(x.Dropped()) != 1 {
+		t.Fatalf("from %d, dropped %v", from, x.Dropped())
+	}
+	if err := putN(x, 0, 5); err != nil {
+		t.Fatal(err)
+	}
+	if name := x.list()[0].name; name <= st.File {
+		t.Fatalf("%s after %s", name, st.File)
+	}
+	checkComplete(t, x, 0, 5)
 }

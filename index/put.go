@@ -114,6 +114,7 @@ func (f *file) finish(b []byte, off, storeTime int64) {
 	f.end.Store(storeTime)
 	h := f.header()
 	h.encode(b)
+	f.settled.Store(h.count)
 }
 
 // makeRoom sees to an active file with room.
@@ -149,6 +150,7 @@ func (x *Index) roll(off, storeTime int64) error {
 		f = newFile(x.layout, x.dir, nameAfter(f.name), h)
 	}
 	h.encode(f.mapping.Bytes())
+	w.newest = f.name
 
 	x.mu.Lock()
 	defer x.mu.Unlock()

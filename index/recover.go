@@ -14,25 +14,30 @@ import (
 //
 // After a clean stop all files are trusted, and one that cannot be is a [*CorruptError]. After an
 // unclean one, st is the last State that was kept: what it covers stays, the rest goes. When st is
-// zero, or does not fit the files, the files stay that Java would keep (IndexService.load): those
-// that end at or before javaIndexTime, the checkpoint's indexMsgTimestamp. Unlike Java, the index is
+// zero, or does not fit the files, the files stay that Java would keep (IndexService.load): the full
+// ones that end at or before javaIndexTime, the checkpoint's indexMsgTimestamp. Unlike Java, the index is
 // then complete again once the log was dispatched from the returned offset. In all cases entries at
 // or behind logEnd, the end of the log, go.
 //
 // [Index.Dropped] tells what was dropped because it was damaged. When anything was cut, a new State
 // must be kept before the log grows: see the package comment.
 func (x *Index) Recover(st State, clean bool, javaIndexTime int64, logEnd message.PhyOffset) (from message.PhyOffset, err error) {
+	x.recovered = true
+	if err := vfs.MakeDirs(x.fs, x.dir, 0o755); err != nil {
+		return 0, err
+	}
 	names, err := x.names()
 	if err != nil {
 		return 0, err
 	}
+	x.writer.newest = slices.Max(append(names, st.File))
 	switch {
 	case clean:
 		from, err = x.loadClean(names, st, logEnd)
 	case x.fits(st, names):
 		from, err = x.loadState(names, st)
 	default:
-		from, err = x.loadOlder(names, func(h header) bool { return h.endTime <= javaIndexTime && h.count > 1 })
+		from, err = x.loadOlder(names, x.flushedByJava(javaIndexTime))
 	}
 	if err != nil {
 		return 0, err
@@ -51,6 +56,20 @@ func (x *Index) Recover(st State, clean bool, javaIndexTime int64, logEnd messag
 
 // Dropped returns why Recover dropped files that it would have kept had they not been damaged.
 func (x *Index) Dropped() []error { return x.dropped }
+
+// flushedByJava tells of one file after the other, oldest first, whether Java knew it to be on disk:
+// that is so of full files up to the one whose end the checkpoint holds. A later one may end in the
+// same millisecond.
+func (x *Index) flushedByJava(indexTime int64) func(header) bool {
+	done := false
+	return func(h header) bool {
+		if done || h.count < x.entries || h.endTime > indexTime {
+			return false
+		}
+		done = h.endTime == indexTime
+		return true
+	}
+}
 
 // fits tells whether a State can be of these files. A file with no entry at the time may be missing.
 func (x *Index) fits(st State, names []string) bool {

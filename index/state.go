@@ -124,7 +124,7 @@ func (x *Index) Sync() (State, error) {
 // dirtyFile is a file that a sync is to write.
 type dirtyFile struct {
 	file   *file
-	count  int32 // entries at the begin of the sync
+	count  int32 // what the sync will cover, -1 when the header lags
 	sealed bool  // no longer written when the sync began
 }
 
@@ -140,6 +140,7 @@ func (x *Index) beginSync() (st State, dirty []dirtyFile, dir bool, err error) {
 	}
 	files := x.list()
 	for i, f := range files {
+		settled := f.settled.Load()
 		count := f.count.Load()
 		if f.full() {
 			st.SealedTime = f.end.Load()
@@ -150,6 +151,9 @@ func (x *Index) beginSync() (st State, dirty []dirtyFile, dir bool, err error) {
 		}
 		if f.dirty && count != f.synced {
 			f.refs++
+			if settled != count {
+				count = -1 // the header will change once more
+			}
 			dirty = append(dirty, dirtyFile{f, count, f != x.writer.active})
 		}
 	}

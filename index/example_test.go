@@ -1,0 +1,45 @@
+package index_test
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/rocketlog/rocketlog/index"
+	"github.com/rocketlog/rocketlog/internal/vfs"
+)
+
+func Example() {
+	fs := vfs.NewCrashFS(1)
+	opts := &index.Options{Slots: 100, Entries: 400}
+	x, err := index.Open(fs, "/store/index", opts)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if _, err := x.Recover(index.State{}, true, 0, 0); err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = x.Put([]byte("Orders"), []byte("U1"), []byte("order-1 alice"), nil, 0, 1_700_000_000_000)
+	state, err := x.Sync() // to be kept: what is on disk from now on
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = x.Put([]byte("Orders"), []byte("U2"), []byte("order-2 alice"), nil, 700, 1_700_000_001_000)
+	res, _ := x.Query("Orders", "alice", 32, 0, math.MaxInt64)
+	fmt.Println("found at", res.Offsets)
+
+	// The power goes. The log is dispatched again from where Recover says.
+	x, _ = index.Open(fs.Crash(2), "/store/index", opts)
+	from, err := x.Recover(state, false, 0, 1400)
+	fmt.Println("dispatch from", from, err)
+	_ = x.Put([]byte("Orders"), []byte("U1"), []byte("order-1 alice"), nil, 0, 1_700_000_000_000)
+	_ = x.Put([]byte("Orders"), []byte("U2"), []byte("order-2 alice"), nil, 700, 1_700_000_001_000)
+	res, _ = x.Query("Orders", "alice", 32, 0, math.MaxInt64)
+	fmt.Println("found at", res.Offsets)
+	// Output:
+	// found at [700 0]
+	// dispatch from 0 <nil>
+	// found at [700 0]
+}
