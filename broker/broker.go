@@ -46,6 +46,8 @@ type Broker struct {
 	admin  *remoting.Pool
 	calls  *remoting.Pool // requests that wait for a client's answer
 
+	offloaded atomic.Int64 // requests on goroutines of their own
+
 	config   sync.Mutex // changes of opts
 	version  configVersion
 	stop     chan struct{}
@@ -361,7 +363,7 @@ func (b *Broker) close() error {
 	b.admin.Close()
 	b.calls.Close()
 	b.schedule.close()
-	close(b.stop)
+	close(b.stop) // offloaded requests are waited for too
 	b.done.Wait()
 	return errors.Join(b.offsets.persist(), b.schedule.persist(), b.store.Close())
 }

@@ -53,6 +53,33 @@ func (c *call) fail(err error) {
 	c.resp.Body = nil
 }
 
+// errMustWait says that a request cannot be handled without waiting for the disk, which the goroutine that reads the
+// connection must not do: all that its client asks, and all answers to it, would wait too.
+var errMustWait = errors.New("the request must wait for the disk")
+
+// offloadMax bounds the requests that wait for the disk on goroutines of their own.
+const offloadMax = 1000
+
+// offload handles a request on a goroutine of its own.
+func (b *Broker) offload(conn *remoting.Conn, req *remoting.Command, handle remoting.Handler) *remoting.Command {
+	if n := b.offloaded.Add(1); n > offloadMax {
+		b.offloaded.Add(-1)
+		return remoting.NewResponse(protocol.SystemBusy,
+			fmt.Sprintf("[OFFLOADED]system busy, start flow control for a while: %d requests wait for state files, at most %d may", n-1, offloadMax))
+	}
+	b.done.Add(1)
+	go b.runOffloaded(conn, req.Clone(), handle)
+	return nil
+}
+
+func (b *Broker) runOffloaded(conn *remoting.Conn, req *remoting.Command, handle remoting.Handler) {
+	defer b.done.Done()
+	defer b.offloaded.Add(-1)
+	if resp := handle(conn, req); resp != nil && !req.IsOneway() {
+		conn.ReplyTo(req.Ticket(), resp) //nolint:errcheck // a client that is gone does not care
+	}
+}
+
 // json makes v the body of the response.
 func (c *call) json(v any) error {
 	body, err := protocol.MarshalJSON(v)

@@ -209,3 +209,50 @@ func TestCloseAnswersHolds(t *testing.T) {
 		t.Errorf("the stop took %v", took)
 	}
 }
+
+// While the state of a new topic or group waits for the disk, everything else on the connection goes on.
+func TestSlowStateFilesHoldNothingUp(t *testing.T) {
+	faults := vfs.NewFaultFS(vfs.OS, time.Sleep)
+	s := start(t, func(o *Options) { o.FS = faults })
+	s.put("orders", 0, "first")
+	s.dispatched("orders", 0, 1)
+	s.pull(pullHeader("readers", "orders", 0, 0))
+	gate := make(chan struct{})
+	open := sync.OnceFunc(func() { close(gate) })
+	defer open()
+	faults.SetRules(vfs.Rule{Op: vfs.OpSync, Path: "config", Do: func(vfs.Call) { <-gate }})
+	conn, err := s.client.Conn(t.Context(), s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow := make(chan protocol.ResponseCode, 2)
+	ask := func(code protocol.RequestCode, h interface{ Encode(protocol.FieldSink) }) {
+		req := remoting.NewRequest(code)
+		h.Encode(&req.Fields)
+		req.Body = []byte("x")
+		resp, err := conn.Request(t.Context(), req)
+		if err != nil {
+			t.Error(err)
+			slow <- -1
+			return
+		}
+		slow <- resp.ResponseCode()
+	}
+	go ask(protocol.SendMessageV2, v2{sendHeader("new", 0)})
+	go ask(protocol.PullMessage, pullHeader("newcomers", "orders", 0, 0))
+	s.await("both to wait for the disk", func() bool { return s.offloaded.Load() == 2 })
+	s.put("orders", 0, "second")
+	s.dispatched("orders", 0, 2)
+	if got := s.pull(pullHeader("readers", "orders", 0, 0)).bodies(); !slices.Equal(got, []string{"first", "second"}) {
+		t.Errorf("pulled %q", got)
+	}
+	if len(slow) != 0 {
+		t.Error("answered before the disk has the topic or the group")
+	}
+	open()
+	for range 2 {
+		if code := <-slow; code != protocol.Success {
+			t.Errorf("answer %d", code)
+		}
+	}
+}

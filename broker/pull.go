@@ -54,6 +54,7 @@ type pulling struct {
 	ticket remoting.Ticket
 	header protocol.PullMessageRequestHeader
 
+	mayWait      bool // on a goroutine of its own: it may make the group
 	group        *protocol.SubscriptionGroupConfig
 	topic        *topic
 	queue        int32
@@ -81,13 +82,25 @@ func newPulling() *pulling {
 
 // message handles PULL_MESSAGE and LITE_PULL_MESSAGE.
 func (p *puller) message(conn *remoting.Conn, req *remoting.Command) *remoting.Command {
+	return p.handle(conn, req, false)
+}
+
+// slowMessage is message where the goroutine may wait for state files.
+func (p *puller) slowMessage(conn *remoting.Conn, req *remoting.Command) *remoting.Command {
+	return p.handle(conn, req, true)
+}
+
+func (p *puller) handle(conn *remoting.Conn, req *remoting.Command, mayWait bool) *remoting.Command {
 	d := newPulling()
-	d.p, d.conn, d.ticket = p, conn, req.Ticket()
+	d.p, d.conn, d.ticket, d.mayWait = p, conn, req.Ticket(), mayWait
 	resp := remoting.NewResponse(protocol.Success, "")
 	if err := d.prepare(req, resp); err != nil {
+		d.free()
+		if err == errMustWait {
+			return p.b.offload(conn, req, p.slowMessage)
+		}
 		c := call{resp: resp}
 		c.fail(err)
-		d.free()
 		return resp
 	}
 	d.commit()
@@ -109,6 +122,9 @@ func (d *pulling) prepare(req *remoting.Command, resp *remoting.Command) error {
 		return forbid(resp, forbiddenBroker, "the broker[%s] for lite pull consumer is forbidden", o.BrokerIP1)
 	}
 	if d.group = b.groups.find(h.ConsumerGroup); d.group == nil {
+		if !d.mayWait {
+			return errMustWait
+		}
 		var err error
 		if d.group, err = b.groups.findOrCreate(string(h.ConsumerGroup), o, b.now().UnixMilli()); d.group == nil {
 			return refuse(protocol.SubscriptionGroupNotExist, "subscription group [%s] does not exist", h.ConsumerGroup)

@@ -54,6 +54,7 @@ type sending struct {
 
 	conn      *remoting.Conn
 	ticket    remoting.Ticket
+	mayWait   bool // on a goroutine of its own: it may make topics
 	topic     *topic
 	queue     int32               // as the client is told
 	uniqueKey []byte              // as the client is told
@@ -67,10 +68,22 @@ var sendings = sync.Pool{New: func() any { return new(sending) }}
 
 // message handles SEND_MESSAGE and SEND_MESSAGE_V2, and SEND_BATCH_MESSAGE, which is the latter with a flag set.
 func (s *sender) message(conn *remoting.Conn, req *remoting.Command) *remoting.Command {
+	return s.handle(conn, req, false)
+}
+
+// slowMessage is message where the goroutine may wait for state files.
+func (s *sender) slowMessage(conn *remoting.Conn, req *remoting.Command) *remoting.Command {
+	return s.handle(conn, req, true)
+}
+
+func (s *sender) handle(conn *remoting.Conn, req *remoting.Command, mayWait bool) *remoting.Command {
 	d := sendings.Get().(*sending)
-	d.s, d.conn, d.ticket = s, conn, req.Ticket()
+	d.s, d.conn, d.ticket, d.mayWait = s, conn, req.Ticket(), mayWait
 	if err := d.prepare(req); err != nil {
 		d.free()
+		if err == errMustWait {
+			return s.b.offload(conn, req, s.slowMessage)
+		}
 		return s.refused(err)
 	}
 	t := s.b.topics.destination(d.topic, d.msg.Topic)
@@ -159,6 +172,9 @@ func (s *sender) admit() error {
 func (s *sender) target(d *sending, o *Options) (*topic, error) {
 	h := &d.header
 	t := s.b.topics.find(h.Topic)
+	if !d.mayWait && (t == nil || bytes.HasPrefix(h.Topic, []byte(message.RetryTopicPrefix))) {
+		return nil, errMustWait
+	}
 	if t == nil {
 		var err error
 		if t, err = s.createTopic(h, o); err != nil {
