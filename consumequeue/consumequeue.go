@@ -154,11 +154,11 @@ func (q *ConsumeQueue) appendSlow(off message.QueueOffset, u Unit) error {
 			continue
 		default:
 			q.mu.Unlock()
-			if err = q.writeOut(); err == nil {
-				q.mu.Lock()
-				continue
+			err = q.writeOut()
+			q.mu.Lock()
+			if err == nil || len(q.tail)+unitSize <= cap(q.tail) {
+				continue // a part was written: that is room enough for now
 			}
-			return q.wrap(err)
 		}
 		q.mu.Unlock()
 		return q.wrap(err)
