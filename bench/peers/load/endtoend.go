@@ -146,7 +146,7 @@ func (e *endToEnd) runProducer() error {
 			n := first + uint64(e.sent)
 			at := len(conn.out)
 			opaque := opaqueFirst + int(n%opaqueCount)
-			conn.out = template.append(conn.out, opaque, int(n)%e.config.Queues, 0xff, n, millis)
+			conn.out = template.append(conn.out, opaque, int(n)%e.config.Queues, 0xffff, n, millis)
 			binary.BigEndian.PutUint64(conn.out[at+template.body:], uint64(time.Since(e.start)))
 		}
 		if err := conn.flush(); err != nil {

@@ -9,19 +9,23 @@ import (
 )
 
 const (
-	codeSend           = 310 // SEND_MESSAGE_V2
-	codePull           = 11
-	codeMaxOffset      = 30
-	codeSuccess        = 0
-	codePullNotFound   = 19
-	codeRetryAtOnce    = 20
-	opaqueFirst        = 10_000_000 // eight digits, and JSON allows no leading zero
-	opaqueCount        = 90_000_000
-	frameHeaderSize    = 8
-	placeOpaque        = "10000000"
-	placeTime          = "1700000000000"
+	codeSend         = 310 // SEND_MESSAGE_V2
+	codePull         = 11
+	codeMaxOffset    = 30
+	codeSuccess      = 0
+	codePullNotFound = 19
+	codeRetryAtOnce  = 20
+	opaqueFirst      = 10_000_000 // eight digits, and JSON allows no leading zero
+	opaqueCount      = 90_000_000
+	frameHeaderSize  = 8
+	placeOpaque      = "10000000"
+	placeTime        = "1700000000000"
+	// Keys have 4 digits of the connection, then, after a constant part in unique keys, 12 that count: like the keys of one
+	// Java client, those of one connection differ in their last digits.
 	placeKey           = "abcdefabcdefabcd"
-	placeUnique        = "ABCDEFABCDEF"
+	placeUnique        = "FEDC" + "2A139A55" + "ABCDEFABCDEF"
+	digitsConn         = 4
+	digitsCount        = 12
 	placeQueue         = "7"
 	placeOffset        = "1000000000000000000"
 	offsetDigits       = len(placeOffset)
@@ -64,7 +68,7 @@ func newSendTemplate(topic string, bodySize int) *sendTemplate {
 	for i := range body {
 		body[i] = 'a' + byte(i%26)
 	}
-	properties := "KEYS\x01order-" + placeKey + "\x02UNIQ_KEY\x017F00000100012A139A55" + placeUnique +
+	properties := "KEYS\x01order-" + placeKey + "\x02UNIQ_KEY\x017F000001" + placeUnique +
 		"\x02WAIT\x01true\x02TAGS\x01TagA\x02"
 	frame := encode(codeSend, []field{
 		{"a", "BenchProducer"}, {"b", topic}, {"c", "TBW102"}, {"d", "8"}, {"e", placeQueue}, {"f", "0"},
@@ -82,18 +86,22 @@ func newSendTemplate(topic string, bodySize int) *sendTemplate {
 	}
 }
 
-// append appends the n-th send; its keys hold n, salted so that connections never make the same ones.
-func (t *sendTemplate) append(dst []byte, opaque, queue int, salt uint8, n uint64, millis int64) []byte {
+// append appends the n-th send of a connection; no two connections make the same keys.
+func (t *sendTemplate) append(dst []byte, opaque, queue int, conn uint64, n uint64, millis int64) []byte {
 	at := len(dst)
 	dst = append(dst, t.frame...)
 	f := dst[at:]
 	putDecimal(f[t.opaque:t.opaque+len(placeOpaque)], int64(opaque))
 	f[t.queue] = '0' + byte(queue)
 	putDecimal(f[t.time:t.time+len(placeTime)], millis)
-	n = n<<8 | uint64(salt)
-	putHex(f[t.key:t.key+len(placeKey)], n)
-	putHex(f[t.unique:t.unique+len(placeUnique)], n)
+	putKey(f[t.key:t.key+len(placeKey)], conn, n)
+	putKey(f[t.unique:t.unique+len(placeUnique)], conn, n)
 	return dst
+}
+
+func putKey(dst []byte, conn, n uint64) {
+	putHex(dst[:digitsConn], conn)
+	putHex(dst[len(dst)-digitsCount:], n)
 }
 
 // pullTemplate is a pull whose changing parts have known places.

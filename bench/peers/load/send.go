@@ -31,7 +31,7 @@ const latencyWindow = 1 << 14
 type sender struct {
 	run     *sendRun
 	conn    *conn
-	salt    uint8
+	id      uint64 // of the connection, in its keys
 	next    uint64 // sends so far
 	sentAt  [latencyWindow]time.Duration
 	latency bench.Latency
@@ -60,7 +60,7 @@ func Send(c Config) (measure.Result, error) {
 	defer l.close()
 	r := &sendRun{config: c, loop: l, template: newSendTemplate(c.Topic, c.BodySize), millis: time.Now().UnixMilli()}
 	for i := range c.Conns {
-		if err := r.open(uint8(i)); err != nil {
+		if err := r.open(uint64(i)); err != nil {
 			return measure.Result{}, err
 		}
 	}
@@ -82,13 +82,13 @@ func Send(c Config) (measure.Result, error) {
 	return m.finish(result, &r.senders[0].latency)
 }
 
-func (r *sendRun) open(salt uint8) error {
+func (r *sendRun) open(id uint64) error {
 	conn, err := r.loop.dial(r.config.Addr)
 	if err != nil {
 		return err
 	}
 	// Keys start at the time, so that two runs on one store do not make the same.
-	s := &sender{run: r, conn: conn, salt: salt, next: uint64(r.millis) << 20 & (1<<40 - 1)}
+	s := &sender{run: r, conn: conn, id: id, next: uint64(r.millis) << 20 & (1<<40 - 1)}
 	conn.onFrame = s.onAnswer
 	r.senders = append(r.senders, s)
 	for range r.config.InFlight {
@@ -120,7 +120,7 @@ func (s *sender) send() {
 	s.next++
 	s.sentAt[n%latencyWindow] = s.run.loop.now
 	opaque := opaqueFirst + int(n%opaqueCount)
-	s.conn.out = s.run.template.append(s.conn.out, opaque, int(n)%s.run.config.Queues, s.salt, n, s.run.millis)
+	s.conn.out = s.run.template.append(s.conn.out, opaque, int(n)%s.run.config.Queues, s.id, n, s.run.millis)
 }
 
 func (s *sender) onAnswer(frame []byte) error {
