@@ -88,7 +88,7 @@ func drive(nc net.Conn, frame []byte, n int, code protocol.ResponseCode) error {
 }
 
 // sendFrame is a send of a body of so many bytes, as the Java client writes it.
-func sendFrame(b *testing.B, topic string, queue int32, size int) []byte {
+func sendFrame(b testing.TB, topic string, queue int32, size int) []byte {
 	req := remoting.NewRequest(protocol.SendMessageV2)
 	p := message.AppendProperty(nil, "KEYS", "key-1")
 	p = message.AppendProperty(p, "UNIQ_KEY", "C000020219114E0E2F2A67C743B40019")

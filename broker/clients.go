@@ -301,6 +301,13 @@ func (t *consumerTable) groupsOf(topic string) (list []string) {
 	return list
 }
 
+// count returns the number of groups that are online.
+func (t *consumerTable) count() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return len(t.mu.groups)
+}
+
 // member returns the channel of one client of the group.
 func (t *consumerTable) member(group, id string) (c client, ok bool) {
 	t.mu.RLock()
