@@ -26,7 +26,7 @@ func openEmpty(tb testing.TB, opts Options) *CommitLog {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if err := l.Truncate(l.MaxOffset(), false); err != nil {
+	if err := l.Truncate(l.MaxOffset(), l.MaxOffset(), false); err != nil {
 		tb.Fatal(err)
 	}
 	l.Start()

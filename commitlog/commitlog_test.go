@@ -112,7 +112,7 @@ func TestAppendReadReopen(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 1))
 			dir := t.TempDir()
 			l := openAt(t, dir, opts)
-			if err := l.Truncate(0, false); err != nil {
+			if err := l.Truncate(0, 0, false); err != nil {
 				t.Fatal(err)
 			}
 			l.Start()
@@ -162,7 +162,7 @@ func TestFilesEndWithBlanks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := openAt(t, t.TempDir(), opts)
 			defer l.Close()
-			if err := l.Truncate(0, false); err != nil {
+			if err := l.Truncate(0, 0, false); err != nil {
 				t.Fatal(err)
 			}
 			l.Start()
@@ -251,7 +251,7 @@ func TestRecoverCutsAtDamage(t *testing.T) {
 		dir := t.TempDir()
 		opts := modes()["mapped"]
 		l := openAt(t, dir, opts)
-		if err := l.Truncate(0, false); err != nil {
+		if err := l.Truncate(0, 0, false); err != nil {
 			t.Fatal(err)
 		}
 		var seq Sequence

@@ -101,7 +101,7 @@ func TestFailedSyncIsFinal(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer l.Close()
-			if err := l.Truncate(0, false); err != nil {
+			if err := l.Truncate(0, 0, false); err != nil {
 				t.Fatal(err)
 			}
 			var seq Sequence
@@ -148,7 +148,7 @@ func TestFullDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer l.Close()
-			if err := l.Truncate(0, false); err != nil {
+			if err := l.Truncate(0, 0, false); err != nil {
 				t.Fatal(err)
 			}
 			l.Start()

@@ -24,7 +24,7 @@ func (l *CommitLog) Recover(off message.PhyOffset, trust Trust, zero bool, fn fu
 	if err != nil {
 		return rec, err
 	}
-	return rec, l.Truncate(rec.End, zero)
+	return rec, l.Truncate(rec.End, off, zero)
 }
 
 // Scan walks the log without changing it; see Recover.
@@ -58,10 +58,11 @@ func (l *CommitLog) Scan(off, limit message.PhyOffset, trust Trust, fn func(mess
 	return rec, nil
 }
 
-// Truncate makes off, the end of a record, the end of the log. Nothing may be
-// appended or flushed meanwhile.
-func (l *CommitLog) Truncate(off message.PhyOffset, zero bool) error {
-	if err := l.q.TruncateTo(int64(off), zero); err != nil {
+// Truncate makes off, the end of a record, the end of the log, of which what
+// lies before durable is known to be on disk. Nothing may be appended or flushed
+// meanwhile.
+func (l *CommitLog) Truncate(off, durable message.PhyOffset, zero bool) error {
+	if err := l.q.TruncateTo(int64(off), int64(durable), zero); err != nil {
 		return err
 	}
 	l.q.Prepare()

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -38,30 +39,15 @@ func (s *Store) recover() error {
 		return err
 	}
 	info := RecoveryInfo{Clean: p.clean, From: p.from}
-	rec, err := s.log.Scan(p.from, s.log.MaxOffset(), p.trust, func(message.PhyOffset, message.Record) error { return nil })
+	rebuild := s.scanThenDispatch
+	if !p.clean && p.ours != nil && s.opts.FlushDiskType == AsyncFlush {
+		rebuild = s.dispatchWhileScanning
+	}
+	rec, missing, err := rebuild(p)
 	if err != nil {
 		return err
 	}
 	info.End, info.Records, info.Stopped = rec.End, rec.Records, rec.Stopped
-	// A clean stop of our own left zeros behind the end already.
-	zero := !p.clean || p.ours == nil || rec.End != p.ours.seal.End
-	if err := s.log.Truncate(rec.End, zero); err != nil {
-		return err
-	}
-	dispatchFrom, err := s.recoverQueues(p, rec.End)
-	if err != nil {
-		return err
-	}
-	indexFrom, err := s.recoverIndex(p, rec.End)
-	if err != nil {
-		return err
-	}
-	// What the waymark covers is there already; the rest follows by dispatch.
-	missing := p.ours != nil && s.queueUnits() != p.ours.queueUnits && (!p.clean || p.ours.clean)
-	from := max(min(dispatchFrom, indexFrom), s.log.MinOffset())
-	if err := s.redispatch(from, indexFrom, rec.End); err != nil {
-		return err
-	}
 	info.Dispatched = s.dispatch.count
 	if info.Rebuilt, err = s.mendQueues(missing); err != nil {
 		return err
@@ -69,9 +55,9 @@ func (s *Store) recover() error {
 	if err := s.queues.CorrectMinOffset(s.log.MinOffset()); err != nil {
 		return err
 	}
-	if !p.clean {
-		// What was cut must not come back through the old waymark once the log
-		// has grown over it.
+	if !p.clean && p.ours == nil {
+		// What was cut must not come back through an old waymark that fits
+		// again once the log has grown.
 		if err := s.checkpoint(false); err != nil {
 			return err
 		}
@@ -79,6 +65,94 @@ func (s *Store) recover() error {
 	info.Took = time.Since(began)
 	s.opts.Listener.Recovered(info)
 	return nil
+}
+
+// scanThenDispatch finds the end of the log, cuts everything there, and
+// dispatches what is missing. It tells whether queues are missing.
+func (s *Store) scanThenDispatch(p plan) (rec commitlog.Recovery, missing bool, err error) {
+	rec, err = s.log.Scan(p.from, s.log.MaxOffset(), p.trust, func(message.PhyOffset, message.Record) error { return nil })
+	if err != nil {
+		return rec, false, err
+	}
+	if err := s.cutLog(p, rec.End); err != nil {
+		return rec, false, err
+	}
+	dispatchFrom, err := s.recoverQueues(p, rec.End)
+	if err != nil {
+		return rec, false, err
+	}
+	indexFrom, err := s.recoverIndex(p, rec.End)
+	if err != nil {
+		return rec, false, err
+	}
+	missing = s.queuesMissing(p)
+	from := max(min(dispatchFrom, indexFrom), s.log.MinOffset())
+	s.beginDispatch(from, indexFrom)
+	return rec, missing, s.redispatch(rec.End)
+}
+
+// dispatchWhileScanning does the same with two goroutines, one that reads and
+// believes the records and one that dispatches those believed. It needs a
+// waymark: that queues and index are certain below it does not depend on where
+// the log ends.
+func (s *Store) dispatchWhileScanning(p plan) (rec commitlog.Recovery, missing bool, err error) {
+	if _, err = s.recoverQueues(p, p.from); err != nil {
+		return rec, false, err
+	}
+	indexFrom, err := s.recoverIndex(p, p.from)
+	if err != nil {
+		return rec, false, err
+	}
+	missing = s.queuesMissing(p)
+	s.beginDispatch(max(min(p.queues, indexFrom), s.log.MinOffset()), indexFrom)
+
+	believed := make(chan message.PhyOffset, 64)
+	var scanErr error
+	go func() {
+		defer close(believed)
+		n := 0
+		rec, scanErr = s.log.Scan(p.from, s.log.MaxOffset(), p.trust, func(off message.PhyOffset, r message.Record) error {
+			if n++; n%4096 == 0 {
+				believed <- off
+			}
+			return nil
+		})
+	}()
+	for end := range believed {
+		if err == nil {
+			err = s.redispatch(end)
+		}
+	}
+	if err = errors.Join(scanErr, err); err != nil {
+		return rec, missing, err
+	}
+	if err := s.redispatch(rec.End); err != nil {
+		return rec, missing, err
+	}
+	return rec, missing, s.cutLog(p, rec.End)
+}
+
+// cutLog ends the log at end. Under SyncFlush all that is left is made durable
+// before anybody reads it: it may have been put and not synced yet.
+func (s *Store) cutLog(p plan, end message.PhyOffset) error {
+	// A clean stop of our own left zeros behind the end already.
+	zero := !p.clean || p.ours == nil || end != p.ours.seal.End
+	durable := end
+	if !p.clean {
+		durable = p.from
+	}
+	if err := s.log.Truncate(end, durable, zero); err != nil {
+		return err
+	}
+	if s.opts.FlushDiskType == SyncFlush {
+		return s.log.Flush()
+	}
+	return nil
+}
+
+// queuesMissing tells whether the queues are not those that the waymark knew.
+func (s *Store) queuesMissing(p plan) bool {
+	return p.ours != nil && s.queueUnits() != p.ours.queueUnits && (!p.clean || p.ours.clean)
 }
 
 // plan decides where to begin. With a waymark that fits the log it is the
@@ -157,14 +231,19 @@ func (s *Store) recoverIndex(p plan, end message.PhyOffset) (message.PhyOffset, 
 	return from, nil
 }
 
-// redispatch feeds the records from from to end to queues and index.
-func (s *Store) redispatch(from, indexFrom, end message.PhyOffset) error {
+// beginDispatch lets dispatch begin at from, and that to the index at
+// indexFrom.
+func (s *Store) beginDispatch(from, indexFrom message.PhyOffset) {
 	d := s.dispatch
-	d.it = s.log.Iterate(from, end, commitlog.Dispatched)
+	d.it = s.log.Iterate(from, from, commitlog.Dispatched)
 	d.indexFrom, d.units = indexFrom, s.queueUnits()
-	err := d.dispatchTo(end, func(*Arrival) {})
-	d.indexFrom = 0
-	if err != nil {
+	s.checkpoints.last = from
+}
+
+// redispatch feeds the records up to end to queues and index.
+func (s *Store) redispatch(end message.PhyOffset) error {
+	from := s.dispatch.it.Offset()
+	if err := s.dispatch.dispatchTo(end, func(*Arrival) {}); err != nil {
 		return fmt.Errorf("dispatch from %d: %w", from, err)
 	}
 	return nil

@@ -105,10 +105,11 @@ func (q *Queue) setTail(f *File) {
 
 // TruncateTo makes offset the end of the address space: later files are
 // deleted, and with zero the rest of its own file is made to read as zeros, so
-// that nothing left there can be taken for data later. Nothing may be
+// that nothing left there can be taken for data later. Bytes from durable on
+// are not known to be on disk, and the next Flush sees to them. Nothing may be
 // appended meanwhile. With an offset at a file's end, or without files, the
 // next append needs Roll.
-func (q *Queue) TruncateTo(offset int64, zero bool) error {
+func (q *Queue) TruncateTo(offset, durable int64, zero bool) error {
 	if _, err := q.Commit(); err != nil {
 		return err
 	}
@@ -126,6 +127,7 @@ func (q *Queue) TruncateTo(offset int64, zero bool) error {
 		return err
 	}
 	q.setPositions(offset)
+	q.flushed.Store(min(offset, durable))
 	f := q.FileAt(offset)
 	if f == nil {
 		return nil
@@ -134,9 +136,11 @@ func (q *Queue) TruncateTo(offset int64, zero bool) error {
 		return err
 	}
 	if zero {
+		// Only the zeros are synced: what lies before may be long, and is the
+		// flusher's.
 		err := f.file.ZeroRange(offset-f.start, f.End()-offset)
 		if err == nil {
-			err = f.file.SyncData()
+			err = f.mapping.Sync(int(offset-f.start), int(f.End()-offset))
 		}
 		if err != nil {
 			f.release()
@@ -150,7 +154,7 @@ func (q *Queue) TruncateTo(offset int64, zero bool) error {
 // Reset empties the address space and lets it start at the file that holds
 // offset: a slave that begins in the middle of its master's log.
 func (q *Queue) Reset(offset int64) error {
-	if err := q.TruncateTo(math.MinInt64, false); err != nil {
+	if err := q.TruncateTo(math.MinInt64, math.MaxInt64, false); err != nil {
 		return err
 	}
 	q.setPositions(offset)

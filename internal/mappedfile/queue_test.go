@@ -102,7 +102,7 @@ func testModel(t *testing.T, seed uint64, ringSize int) {
 			}
 			i := rng.IntN(len(order))
 			cut := order[i]
-			if err := q.TruncateTo(cut, true); err != nil {
+			if err := q.TruncateTo(cut, cut, true); err != nil {
 				t.Fatal(err)
 			}
 			for _, at := range order[i:] {
@@ -118,7 +118,7 @@ func testModel(t *testing.T, seed uint64, ringSize int) {
 				t.Fatal(err)
 			}
 			q = openQueue(t, dir, opts)
-			if err := q.TruncateTo(end, false); err != nil {
+			if err := q.TruncateTo(end, end, false); err != nil {
 				t.Fatal(err)
 			}
 		default:
