@@ -52,6 +52,7 @@ func TestPendingPutsAreBounded(t *testing.T) {
 	faults := vfs.NewFaultFS(vfs.OS, time.Sleep)
 	s := start(t, func(o *Options) { o.FS, o.FlushDiskType, o.MaxPendingPuts = faults, "SYNC_FLUSH", 3 })
 	s.put("orders", 0, "first")
+	s.dispatched("orders", 0, 1)
 	block := func(c vfs.Call) {
 		if strings.Contains(c.Path, "commitlog") {
 			<-gate
