@@ -37,7 +37,7 @@ func TestQuickstart(t *testing.T) {
 			return out
 		}
 		produce()
-		consumer, err := c.Quickstart("consumer", cluster.NameServer(), dir, topic)
+		consumer, err := c.Quickstart("consumer", cluster.NameServer(), dir, topic, "C_"+topic)
 		if err != nil {
 			t.Fatal(err)
 		}

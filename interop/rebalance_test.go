@@ -69,7 +69,8 @@ func repeats(got []harness.Event) int { return len(got) - distinct(got) }
 func awaitQueues(t *testing.T, s *harness.Stream, n int) {
 	t.Helper()
 	from := len(s.Events("got"))
-	awaitWindow(t, 60*time.Second, func() bool {
+	// Where the close of a connection is not noticed, a consumer is gone after two minutes.
+	awaitWindow(t, 150*time.Second, func() bool {
 		return len(queuesOf(s.Events("got")[from:])) >= n
 	}, func() string {
 		return fmt.Sprintf("a consumer gets messages of queues %v, want %d queues", queuesOf(s.Events("got")[from:]), n)

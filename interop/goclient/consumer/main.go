@@ -14,7 +14,7 @@ import (
 
 func main() {
 	c, err := rocketmq.NewPushConsumer(
-		consumer.WithGroupName("quickstart_go_consumer"),
+		consumer.WithGroupName(os.Args[2]),
 		// Where the name server is stands in the environment variable NAMESRV_ADDR.
 		consumer.WithNsResolver(primitive.NewEnvResolver()),
 	)

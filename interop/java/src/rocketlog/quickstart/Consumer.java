@@ -8,7 +8,7 @@ import org.apache.rocketmq.common.message.MessageExt;
 /** A first push consumer. It finds the name server by the environment variable NAMESRV_ADDR. */
 public class Consumer {
     public static void main(String[] args) throws Exception {
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer("quickstart_consumer");
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(args[1]);
         consumer.subscribe(args[0], "*");
         consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
             for (MessageExt message : messages) {
