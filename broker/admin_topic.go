@@ -58,7 +58,7 @@ func (b *Broker) updateTopics(c *call, list ...*protocol.TopicConfig) error {
 	for _, config := range list {
 		b.log.Info("topic is set", "topic", config.TopicName, "config", describeTopic(config), "by", c.conn.RemoteAddr())
 	}
-	b.registrar.registerSoon(registerPatience)
+	b.registrar.tell(tellPatience)
 	return nil
 }
 
@@ -319,18 +319,3 @@ func (b *Broker) cleanUnusedTopics(c *call) error {
 
 // clean has the store delete what is due.
 func (b *Broker) clean(*call) error { return b.store.Clean() }
-
-// registerSoon tells the name servers, and waits until they know or patience is over.
-func (r *registrar) registerSoon(patience time.Duration) {
-	done := make(chan struct{})
-	r.done.Go(func() {
-		defer close(done)
-		r.register(r.ctx) //nolint:errcheck // logged, and tried again in the background
-	})
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case <-done:
-	case <-timer.C:
-	}
-}

@@ -22,6 +22,9 @@ const (
 	registerRetry     = time.Second
 )
 
+// tellPatience bounds how long the one who makes a topic waits for the name servers to know it.
+const tellPatience = time.Second
+
 // A registrar tells the name servers of this broker and its topics: at once when something changes, and every 30 s, since
 // they forget a broker that is silent. All name servers are told at the same time, and each by itself: one that is down
 // does not keep the others waiting.
@@ -37,6 +40,7 @@ type registrar struct {
 	mu struct {
 		sync.Mutex
 		faults map[string]string // what went wrong last, by name server
+		next   chan struct{}     // closed at the end of the registration that begins next
 	}
 }
 
@@ -46,20 +50,49 @@ func newRegistrar(b *Broker) *registrar {
 	}
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	r.mu.faults = map[string]string{}
+	r.mu.next = make(chan struct{})
 	return r
 }
 
 // start registers for the first time, for which it waits no longer than patience, and goes on in the background.
 func (r *registrar) start(patience time.Duration) {
-	first := make(chan struct{})
+	first := r.upcoming()
 	r.done.Add(1)
-	go r.run(first)
+	go r.run()
+	r.await(first, patience)
+}
+
+// tell has the name servers told of what was changed before the call, and waits until they were or patience is over. Those
+// who call it at the same time share one registration, as it is of all topics.
+func (r *registrar) tell(patience time.Duration) {
+	next := r.upcoming()
+	r.kick()
+	r.await(next, patience)
+}
+
+func (r *registrar) upcoming() chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mu.next
+}
+
+func (r *registrar) await(registered chan struct{}, patience time.Duration) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
-	case <-first:
+	case <-registered:
 	case <-timer.C:
+	case <-r.ctx.Done():
 	}
+}
+
+// begin gives the channel to close at the end of the registration that now begins.
+func (r *registrar) begin() chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.mu.next
+	r.mu.next = make(chan struct{})
+	return now
 }
 
 // kick has the name servers told soon.
@@ -70,17 +103,14 @@ func (r *registrar) kick() {
 	}
 }
 
-func (r *registrar) run(first chan struct{}) {
+func (r *registrar) run() {
 	defer r.done.Done()
 	retry := registerRetry
 	for {
-		begin := time.Now()
+		began, ended := time.Now(), r.begin()
 		err := r.register(r.ctx)
-		pause := min(4*time.Since(begin), time.Second)
-		if first != nil {
-			close(first)
-			first = nil
-		}
+		close(ended)
+		pause := min(4*time.Since(began), time.Second)
 		o := r.b.options()
 		wait := min(max(time.Duration(o.RegisterNameServerPeriod)*time.Millisecond, registerPeriodMin), registerPeriodMax)
 		if err != nil {

@@ -93,7 +93,9 @@ func TestRegistration(t *testing.T) {
 		n.mu.Unlock()
 	}
 	s.put("orders", 0, "x")
-	s.await("the new topic to be known", func() bool { return one.knows("orders") && two.knows("orders") })
+	if !one.knows("orders") || !two.knows("orders") {
+		t.Error("a topic is not known when the first message to it is answered")
+	}
 	s.must(protocol.UpdateAndCreateTopic, &protocol.CreateTopicRequestHeader{
 		Topic: "made", DefaultTopic: "TBW102", ReadQueueNums: 2, WriteQueueNums: 2, Perm: 6, TopicFilterType: "SINGLE_TAG",
 	}, nil, nil)

@@ -220,6 +220,9 @@ func (s *sender) createTopic(h *protocol.SendMessageRequestHeader, o *Options) (
 	case err != nil:
 		s.b.log.Error("topic is not on disk", "topic", name, "error", err)
 	}
+	// As with Java's broker, a producer that has its first answer can count on the topic's route: a client that starts to
+	// consume then gives up when there is none.
+	s.b.registrar.tell(tellPatience)
 	return t, nil
 }
 
