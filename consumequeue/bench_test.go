@@ -151,11 +151,22 @@ func BenchmarkRecover(b *testing.B) {
 	}
 }
 
-// BenchmarkSync makes queues durable to each of which a unit was appended.
+// BenchmarkSync makes queues durable to each of which a unit was appended: file
+// by file, and by one call for the file system.
 func BenchmarkSync(b *testing.B) {
-	for _, count := range []int{1, 10_000} {
-		b.Run(fmt.Sprintf("queues=%d", count), func(b *testing.B) {
-			s, queues, _ := benchSet(b, count, 1, nil)
+	for _, c := range []struct {
+		how       string
+		queues    int
+		syncFiles int
+	}{
+		{"each", 1, math.MaxInt}, {"each", 32, math.MaxInt}, {"each", 256, math.MaxInt},
+		{"all", 32, 1}, {"all", 256, 1}, {"all", 10_000, 1},
+	} {
+		b.Run(fmt.Sprintf("queues=%d/how=%s", c.queues, c.how), func(b *testing.B) {
+			s, queues, _ := benchSet(b, c.queues, 1, &Options{SyncFiles: c.syncFiles})
+			if err := s.Sync(0); err != nil {
+				b.Fatal(err)
+			}
 			phy := s.MaxPhy()
 			for b.Loop() {
 				for _, q := range queues {

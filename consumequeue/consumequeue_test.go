@@ -486,48 +486,78 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
-// TestManyQueues bounds what a queue costs in memory, and the descriptors.
-func TestManyQueues(t *testing.T) {
-	count, perQueue := 10_000, 4096.0
-	if testing.Short() || invariants.Enabled {
-		count = 1000
-	}
-	fs := vfs.NewCrashFS(1)
-	s := openSet(t, fs, testDir, &Options{OpenFiles: 100})
+// heapPerQueue makes queues with some units each and returns the set and what a
+// queue costs on the heap.
+func heapPerQueue(t *testing.T, count, units int, opts *Options) (*Set, float64) {
+	t.Helper()
+	s := openSet(t, vfs.NewCrashFS(1), testDir, opts)
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	tails := 0
 	for i := range count {
-		q := mustQueue(t, s, fmt.Sprintf("Topic%d", i/8), int32(i%8))
-		appendUnits(t, q, 0, blockUnits)
-		tails += cap(q.tail)
+		appendUnits(t, mustQueue(t, s, fmt.Sprintf("Topic%d", i/8), int32(i%8)), 0, message.QueueOffset(units))
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	if got := float64(after.HeapAlloc-before.HeapAlloc) / float64(count); got > perQueue {
-		t.Errorf("a queue with a full tail costs %.0f bytes", got)
+	if n := len(s.Queues()); n != count {
+		t.Errorf("%d queues", n)
 	}
-	if tails < count*blockSize/2 {
-		t.Errorf("the tails have %d bytes: the test shows nothing", tails)
+	return s, float64(after.HeapAlloc-before.HeapAlloc) / float64(count)
+}
+
+// TestManyQueues bounds what a hundred thousand queues cost, most of which have
+// few units, and what ten thousand cost whose tails are full: 40 MiB.
+func TestManyQueues(t *testing.T) {
+	many, busy := 100_000, 10_000
+	if testing.Short() || invariants.Enabled {
+		many, busy = 5000, 1000
 	}
-	if err := s.WriteOut(); err != nil {
-		t.Fatal(err)
+	s, cost := heapPerQueue(t, many, 6, nil)
+	t.Logf("%.0f bytes for a queue of 6 units", cost)
+	if cost > 700 {
+		t.Errorf("a queue costs %.0f bytes", cost)
 	}
-	if err := s.WriteOut(); err != nil { // an idle round
-		t.Fatal(err)
+	for i := range many {
+		if q := s.Queue(fmt.Sprintf("Topic%d", i/8), int32(i%8)); q == nil || q.MaxOffset() != 6 {
+			t.Fatalf("queue %d: %v", i, q)
+		}
+	}
+	s, cost = heapPerQueue(t, busy, blockUnits, &Options{OpenFiles: 100})
+	t.Logf("%.0f bytes for a queue with a full tail", cost)
+	if cost > 4<<10 {
+		t.Errorf("a queue with a full tail costs %.0f bytes", cost)
+	}
+	for _, q := range s.Queues() {
+		if cap(q.tail) != blockSize {
+			t.Fatalf("a tail of %d bytes: the test shows nothing", cap(q.tail))
+		}
+	}
+}
+
+// TestIdleQueues takes the tails from queues that nobody appends to.
+func TestIdleQueues(t *testing.T) {
+	s, _ := heapPerQueue(t, 1000, 20, &Options{OpenFiles: 100})
+	for range 2 { // the second finds nothing new
+		if err := s.WriteOut(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, q := range s.Queues() {
 		if q.tail != nil {
 			t.Fatalf("%v keeps its tail while idle", q.Key())
 		}
 	}
-	if n := s.OpenFiles(); n > 100 {
+	if n := s.OpenFiles(); n != 100 {
 		t.Errorf("%d files are open", n)
 	}
-	if n := len(s.Queues()); n != count {
-		t.Errorf("%d queues", n)
+	if err := s.Sync(0); err != nil {
+		t.Fatal(err)
 	}
+	if n := len(s.active.queues); n != 0 {
+		t.Errorf("%d idle queues are visited by every sync", n)
+	}
+	appendUnits(t, s.Queue("Topic3", 3), 20, 300)
+	checkUnits(t, s.Queue("Topic3", 3), 0, 300)
 }
 
 // TestTailShrinksWithQueues divides the memory for tails among the queues.

@@ -29,7 +29,7 @@ type Options struct {
 	TailBytes int
 
 	// SyncFiles is up to how many files and folders Sync makes durable one by
-	// one; beyond it the whole file system is synced by one call. 0 means 32.
+	// one; beyond it the whole file system is synced by one call. 0 means 16.
 	SyncFiles int
 
 	// Workers is how many goroutines list and recover queues; 0 means twice the
@@ -62,7 +62,7 @@ func (o *Options) withDefaults() (Options, error) {
 	setDefault(&opts.FileSize, DefaultFileSize)
 	setDefault(&opts.OpenFiles, 1024)
 	setDefault(&opts.TailBytes, 32<<20)
-	setDefault(&opts.SyncFiles, 32)
+	setDefault(&opts.SyncFiles, 16)
 	setDefault(&opts.Workers, min(8, 2*runtime.GOMAXPROCS(0)))
 	opts.FileSize = (opts.FileSize + unitSize - 1) / unitSize * unitSize
 	for _, f := range []struct {
