@@ -55,9 +55,9 @@ func (s *Store) recover() error {
 	if err := s.queues.CorrectMinOffset(s.log.MinOffset()); err != nil {
 		return err
 	}
-	if !p.clean && p.ours == nil {
-		// What was cut must not come back through an old waymark that fits
-		// again once the log has grown.
+	if p.ours == nil {
+		// From here on the log is our own, and a waymark says so: the next
+		// recovery can tell a torn record of ours, which it cannot of Java's.
 		if err := s.checkpoint(false); err != nil {
 			return err
 		}
