@@ -242,8 +242,8 @@ func (b *Broker) serve(main, fast net.Listener) {
 	b.server, b.fast = remoting.NewServer(opts), remoting.NewServer(opts)
 	b.handle(b.server, true)
 	b.handle(b.fast, false)
+	b.startPersisters()
 	b.schedule.start()
-	b.runPersist()
 	b.done.Add(3)
 	go b.runHousekeeping()
 	for server, ln := range map[*remoting.Server]net.Listener{b.server: main, b.fast: fast} {
@@ -270,41 +270,55 @@ func (b *Broker) connClosed(c *remoting.Conn, reason error) {
 	b.log.Debug("connection closed", "client", c.RemoteAddr(), "reason", reason)
 }
 
-// runPersist starts the goroutines that write state some time after it changed. They sleep while nothing does.
-func (b *Broker) runPersist() {
+// startPersisters starts the goroutines that write state some time after it changed.
+func (b *Broker) startPersisters() {
 	o := b.options()
-	b.offsets.armed = b.persistAfter(time.Duration(o.FlushConsumerOffsetInterval)*time.Millisecond, "consumerOffset.json", b.offsets.persist)
-	b.schedule.armed = b.persistAfter(time.Duration(o.FlushDelayOffsetInterval)*time.Millisecond, "delayOffset.json", b.schedule.persist)
+	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+	offsets := &persister{b: b, name: "consumerOffset.json", delay: ms(o.FlushConsumerOffsetInterval), persist: b.offsets.persist}
+	delays := &persister{b: b, name: "delayOffset.json", delay: ms(o.FlushDelayOffsetInterval), persist: b.schedule.persist}
+	for _, p := range []*persister{offsets, delays} {
+		p.armed = make(chan struct{}, 1)
+		b.done.Add(1)
+		go p.run()
+	}
+	b.offsets.armed, b.schedule.armed = offsets.arm, delays.arm
 }
 
-// persistAfter starts a goroutine that calls persist some time after the function returned was called.
-func (b *Broker) persistAfter(delay time.Duration, name string, persist func() error) (arm func()) {
-	armed := make(chan struct{}, 1)
-	arm = func() {
+// A persister writes a table's state some time after it changed. It sleeps while nothing does.
+type persister struct {
+	b       *Broker
+	name    string
+	delay   time.Duration
+	persist func() error
+	armed   chan struct{}
+}
+
+// arm has the state written when the delay is over.
+func (p *persister) arm() {
+	select {
+	case p.armed <- struct{}{}:
+	default:
+	}
+}
+
+func (p *persister) run() {
+	defer p.b.done.Done()
+	for {
 		select {
-		case armed <- struct{}{}:
-		default:
+		case <-p.b.stop:
+			return
+		case <-p.armed:
+		}
+		select {
+		case <-p.b.stop:
+			return
+		case <-time.After(p.delay):
+		}
+		if err := p.persist(); err != nil {
+			p.b.log.Error("state file cannot be written; tried again", "file", p.name, "error", err)
+			p.arm()
 		}
 	}
-	b.done.Go(func() {
-		for {
-			select {
-			case <-b.stop:
-				return
-			case <-armed:
-			}
-			select {
-			case <-b.stop:
-				return
-			case <-time.After(delay):
-			}
-			if err := persist(); err != nil {
-				b.log.Error("state file cannot be written; tried again", "file", name, "error", err)
-				arm()
-			}
-		}
-	})
-	return arm
 }
 
 // runHousekeeping forgets clients that are silent and takes samples of the statistics.
