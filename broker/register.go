@@ -136,31 +136,6 @@ func (r *registrar) run() {
 	}
 }
 
-// registerSoon tells the name servers, and waits until they know or patience is over.
-func (r *registrar) registerSoon(patience time.Duration) {
-	if r.ctx.Err() != nil || len(r.b.options().nameServers()) == 0 {
-		return
-	}
-	known := make(chan struct{})
-	r.b.done.Add(1)
-	go r.runOnce(known)
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case <-known:
-	case <-timer.C:
-	}
-}
-
-// runOnce registers, for those who cannot wait until run does.
-func (r *registrar) runOnce(known chan struct{}) {
-	defer r.b.done.Done()
-	defer close(known)
-	if err := r.register(r.ctx); err != nil {
-		r.kick()
-	}
-}
-
 // register tells all name servers, and returns what went wrong with any.
 func (r *registrar) register(ctx context.Context) error {
 	o := r.b.options()
