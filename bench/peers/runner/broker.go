@@ -240,6 +240,7 @@ func idleStudy() Study {
 		Name:  "idle",
 		Title: "broker with embedded name server on an empty store, idle for 30 s",
 		Sides: []Side{{Name: "ours", Run: (*Env).idle}},
+		Once:  true,
 		Bars: func(m Medians) []Bar {
 			ours := m["ours"]
 			return []Bar{

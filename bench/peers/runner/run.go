@@ -123,7 +123,11 @@ func choose(names string) ([]Study, error) {
 func runStudy(e *Env, s Study, o *Options, out io.Writer) (map[string][]Results, error) {
 	fmt.Fprintf(out, "\n%s\n", s.Title)
 	runs := map[string][]Results{}
-	for round := range o.Rounds {
+	rounds := o.Rounds
+	if s.Once {
+		rounds = min(rounds, 1)
+	}
+	for round := range rounds {
 		for _, side := range s.Sides {
 			if !strings.HasPrefix(side.Name, o.Sides) {
 				continue

@@ -22,6 +22,8 @@ type Side struct {
 type Study struct {
 	Name, Title string
 	Sides       []Side
+	// Once says that more than one round would tell nothing more.
+	Once bool
 	// Bars judges the medians, by side. It is asked only for sides that ran.
 	Bars func(m Medians) []Bar
 }
