@@ -170,15 +170,23 @@ func (q *ConsumeQueue) deleteExpired() (n int, err error) {
 
 // takeExpired takes the first file out of the queue if it has expired.
 func (q *ConsumeQueue) takeExpired() *file {
+	if !q.firstExpired() {
+		return nil
+	}
+	q.io.Lock()
+	defer q.io.Unlock()
+	if !q.firstExpired() {
+		return nil
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.files) < 2 || q.state != queueOpen {
-		return nil
-	}
 	f := q.files[0]
-	if q.min.Load() <= q.fileEnd(f) {
-		return nil
-	}
 	q.files = q.files[1:]
 	return f
+}
+
+func (q *ConsumeQueue) firstExpired() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.files) > 1 && q.state == queueOpen && q.min.Load() > q.fileEnd(q.files[0])
 }

@@ -52,7 +52,7 @@ type ConsumeQueue struct {
 	minPhy int64   // record of the unit at min; -1 when not known
 	synced int64   // units below it are on disk
 	cuts   uint64  // how often the end moved back
-	files  []*file // ascending, without gaps
+	files  []*file // ascending, without gaps; changed under io and mu, read under either
 	last   Unit    // the unit before written, when written > 0 and it is a real one
 
 	// io serializes what changes files. Lock order: io, then mu.

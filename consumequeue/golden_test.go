@@ -2,6 +2,7 @@ package consumequeue
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -255,4 +256,74 @@ func TestGoldenOffsetByTime(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTornStores recovers the queues of every damaged store. Whatever was done
+// to it, each queue is there with a beginning of its entries, or is reported.
+func TestTornStores(t *testing.T) {
+	m := manifest(t, golden.Crashed)
+	reported := 0
+	for _, v := range golden.TornVariants(t) {
+		opts := Options{FileSize: goldenFileSize, Workers: 1}
+		damaged := map[Key]bool{}
+		opts.OnDamage = func(e *CorruptError) { damaged[e.Key] = true }
+		s, err := Open(vfs.OS, filepath.Join(golden.TornStore(t, v), "consumequeue"), &opts)
+		if err != nil {
+			t.Errorf("%s: %v", v.Name, err)
+			continue
+		}
+		if err := s.Recover(message.PhyOffset(m.CommitLog.End), 0, message.PhyOffset(m.CommitLog.End), false); err != nil {
+			t.Errorf("%s: %v", v.Name, err)
+		}
+		reported += len(damaged)
+		var found []*CorruptError // by reads
+		for topic, ids := range m.ConsumeQueues {
+			for id, want := range ids {
+				n, _ := strconv.Atoi(id)
+				q := s.Queue(topic, int32(n))
+				if q == nil {
+					continue // deleted, or damaged and dropped
+				}
+				units, err := readUntil(q)
+				for i, u := range units {
+					e := want.EntriesNOffsetSizeTagsCode[int(q.MinOffset())+i]
+					if want := (Unit{message.PhyOffset(e[1]), int32(e[2]), e[3]}); u != want {
+						t.Errorf("%s: %v: unit %d is %+v, want %+v", v.Name, q.Key(), e[0], u, want)
+					}
+				}
+				var damage *CorruptError
+				if err != nil && !errors.As(err, &damage) {
+					t.Errorf("%s: %v", v.Name, err)
+				} else if err != nil {
+					found = append(found, damage)
+				}
+			}
+		}
+		var damage *CorruptError
+		switch err := s.Check(); {
+		case len(found) == 0 && err != nil:
+			t.Errorf("%s: %v", v.Name, err)
+		case len(found) > 0 && (!errors.As(err, &damage) || *damage != *found[0]):
+			t.Errorf("%s: check says %v, reads say %v", v.Name, err, found[0])
+		}
+		reported += len(found)
+		s.Close()
+	}
+	if reported < 2 {
+		t.Error("no damage was reported: the test shows nothing")
+	}
+}
+
+// readUntil reads a queue up to its first fault.
+func readUntil(q *ConsumeQueue) (all []Unit, err error) {
+	buf := make([]Unit, 32)
+	for off := q.MinOffset(); off < q.MaxOffset(); {
+		n, err := q.Read(off, buf)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, buf[:n]...)
+		off += message.QueueOffset(n)
+	}
+	return all, nil
 }

@@ -2,6 +2,7 @@ package consumequeue
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"sync"
@@ -16,7 +17,9 @@ var readBuffers = sync.Pool{New: func() any { return new([blockSize]byte) }}
 // Read reads units from an offset on into dst and returns how many there were:
 // it stops at the end of the queue and, as Java's ConsumeQueue does, at the end
 // of a file. At MaxOffset it reads none. Below MinOffset and beyond MaxOffset
-// the error is a *RangeError. It may be called by any number of goroutines.
+// the error is a *RangeError. Before a unit that cannot be one it stops as well,
+// and there the error is a *CorruptError: the queue has to be built anew. It may
+// be called by any number of goroutines.
 func (q *ConsumeQueue) Read(from message.QueueOffset, dst []Unit) (int, error) {
 	off := int64(from)
 	if low, high := q.min.Load(), q.max.Load(); off < low || off > high {
@@ -25,6 +28,15 @@ func (q *ConsumeQueue) Read(from message.QueueOffset, dst []Unit) (int, error) {
 	n, err := q.read(off, dst)
 	if n == 0 && errors.Is(err, fs.ErrNotExist) {
 		return 0, q.missing(off) // deleted under our eyes, or by another hand
+	}
+	for i := range n {
+		if dst[i].valid() {
+			continue
+		}
+		if i > 0 {
+			return i, nil
+		}
+		return 0, q.misplaced(off, fmt.Sprintf("record %d of %d bytes is none", dst[0].Offset, dst[0].Size))
 	}
 	return n, err
 }

@@ -27,9 +27,8 @@ func (s *Set) dropQueue(key Key) error {
 		return ErrReadOnly
 	}
 	if q := s.Queue(key.Topic, key.QueueID); q != nil {
-		q.retire()
 		defer s.remove(q)
-		for _, f := range q.files {
+		for _, f := range q.retire() {
 			s.handles.drop(f)
 		}
 	}

@@ -289,9 +289,9 @@ func (s *Set) Close() error {
 	return err
 }
 
-// retire ends the use of a queue; readers that are at it get their answer or an
-// error.
-func (q *ConsumeQueue) retire() {
+// retire ends the use of a queue and returns its files; readers that are at it
+// get their answer or an error.
+func (q *ConsumeQueue) retire() []*file {
 	q.io.Lock()
 	defer q.io.Unlock()
 	q.mu.Lock()
@@ -299,4 +299,5 @@ func (q *ConsumeQueue) retire() {
 	q.state = queueGone
 	q.tail = nil
 	q.max.Store(min(q.max.Load(), q.written))
+	return q.files
 }
