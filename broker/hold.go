@@ -2,6 +2,7 @@ package broker
 
 import (
 	"container/heap"
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,7 +44,11 @@ type holdKey struct {
 type holdTable struct {
 	limit int
 	now   func() time.Time
-	count atomic.Int64 // as many as are held; lets the dispatch pass by without the lock
+	count atomic.Int64 // as many as are held
+
+	// present counts the holds by a hash of their queue. It lets the dispatch pass by without the lock where nobody waits.
+	present [presentSlots]atomic.Int32
+	seed    maphash.Seed
 
 	mu struct {
 		sync.Mutex
@@ -63,11 +68,19 @@ type holdTable struct {
 	done sync.WaitGroup
 }
 
+// presentSlots is large against the queues that consumers wait at in most brokers.
+const presentSlots = 1 << 12
+
+// slot is the counter of the queue's holds, and of others' with the same hash.
+func (t *holdTable) slot(topic string, queue int32) *atomic.Int32 {
+	return &t.present[(maphash.String(t.seed, topic)+uint64(queue)*0x9e3779b97f4a7c15)>>32%presentSlots]
+}
+
 // wakers is the number of goroutines that answer woken requests.
 const wakers = 2
 
 func newHoldTable(limit int, now func() time.Time) *holdTable {
-	t := &holdTable{limit: limit, now: now, expiry: make(chan struct{}, 1)}
+	t := &holdTable{limit: limit, now: now, seed: maphash.MakeSeed(), expiry: make(chan struct{}, 1)}
 	t.mu.queues = map[holdKey][]*hold{}
 	t.mu.owners = map[any]map[*hold]struct{}{}
 	t.ready.cond.L = &t.ready
@@ -95,6 +108,7 @@ func (t *holdTable) hold(h *hold) bool {
 	}
 	t.mu.owners[h.owner][h] = struct{}{}
 	heap.Push(&t.mu.byEnd, h)
+	t.slot(h.topic, h.queue).Add(1)
 	first := h.where == 0
 	t.count.Store(int64(len(t.mu.byEnd)))
 	t.mu.Unlock()
@@ -112,7 +126,7 @@ func (t *holdTable) hold(h *hold) bool {
 // few microseconds and saves the consumer the way over another goroutine. Where many wait the wakers answer them, so that
 // the dispatch goes on.
 func (t *holdTable) arrived(topic string, queue int32, offset, tagsCode int64) {
-	if t.count.Load() == 0 {
+	if t.count.Load() == 0 || t.slot(topic, queue).Load() == 0 {
 		return
 	}
 	t.mu.Lock()
@@ -212,6 +226,7 @@ func (t *holdTable) removeLocked(h *hold) {
 		delete(t.mu.owners, h.owner)
 	}
 	heap.Remove(&t.mu.byEnd, h.where)
+	t.slot(h.topic, h.queue).Add(-1)
 	t.count.Store(int64(len(t.mu.byEnd)))
 }
 

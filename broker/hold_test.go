@@ -215,6 +215,11 @@ func TestHoldsEndOnce(t *testing.T) {
 			}
 		}
 	}
+	for i := range table.present {
+		if n := table.present[i].Load(); n != 0 {
+			t.Fatalf("slot %d counts %d holds", i, n)
+		}
+	}
 	if table.len() != 0 || len(table.mu.owners) != 0 || len(table.mu.queues) != 0 {
 		t.Error("something is left in the table")
 	}
@@ -230,14 +235,18 @@ func BenchmarkArrivalWithoutHolds(b *testing.B) {
 }
 
 func BenchmarkArrivalBesideHolds(b *testing.B) {
-	table := newHoldTable(1<<20, time.Now)
-	defer table.close()
-	for i := range 10000 {
-		h, _ := newHeld(fmt.Sprint("t", i), 0, time.Hour, i)
-		table.hold(h)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		table.arrived("other", 0, 1, 1)
+	for _, holds := range []int{16, 10000} {
+		b.Run(fmt.Sprintf("holds=%d", holds), func(b *testing.B) {
+			table := newHoldTable(1<<20, time.Now)
+			defer table.close()
+			for i := range holds {
+				h, _ := newHeld(fmt.Sprint("t", i), 0, time.Hour, i)
+				table.hold(h)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				table.arrived("other", 0, 1, 1)
+			}
+		})
 	}
 }

@@ -80,7 +80,8 @@ func (b *Broker) retried(r message.Record, config *protocol.SubscriptionGroupCon
 	if _, ok := p.Get(message.PropertyOriginMessageID); !ok {
 		p = p.Set(message.PropertyOriginMessageID, string(message.AppendOffsetID(nil, m.StoreHost, r.PhyOffset())))
 	}
-	p = p.Set(message.PropertyWait, "false")
+	// Java sets WAIT to false here. With SYNC_FLUSH a power loss could then take a message whose consumer has moved on.
+	p = p.Delete(message.PropertyWait)
 	m.StoreHost = b.storeHost
 	dead := m.ReconsumeTimes >= most || level < 0
 	m.ReconsumeTimes++
