@@ -25,10 +25,14 @@
 // # Concurrency
 //
 // All exported methods are safe for use by many goroutines. Sends and pulls run on the goroutine that reads their
-// connection and take no lock for longer than a look into a table. Locks are not nested, but for the one that a saver holds
-// while it takes a snapshot of its table: saver before table. Nothing is sent or written under a table's lock. Goroutines: one
-// or two for each service with a clock (holds, schedule, registrar, persist, housekeeping), all of which sleep while nothing
-// happens, and the pools of the servers; Close awaits them all.
+// connection and take no lock for longer than a look into a table; one that has to make a topic or a group, and so to wait
+// for the disk, is taken over by a goroutine of its own. A held pull belongs to the table of holds until it is woken: by the
+// dispatch, which answers a single waiter itself, by a waker or by the clock.
+//
+// Locks are not nested, but for the one that a saver holds while it takes a snapshot of its table: saver before table.
+// Nothing is sent or written under a table's lock. Goroutines: one or a few for each service with a clock (holds, schedule,
+// registrar, persisters, housekeeping), all of which sleep while nothing happens, and the pools of the servers; Close awaits
+// them all.
 //
 // # What it does not do
 //
