@@ -19,8 +19,11 @@ type Seal struct {
 const sealBytes = 16 << 10
 
 // Seal returns the seal of the flushed prefix.
-func (l *CommitLog) Seal() (Seal, error) {
-	end := l.FlushedOffset()
+func (l *CommitLog) Seal() (Seal, error) { return l.SealAt(l.FlushedOffset()) }
+
+// SealAt returns the seal of the prefix that ends at end, the end of a record
+// that can be read.
+func (l *CommitLog) SealAt(end message.PhyOffset) (Seal, error) {
 	hash, _, err := l.hashBefore(end)
 	return Seal{End: end, Hash: hash}, err
 }

@@ -82,7 +82,7 @@ func decodeCheckpoint(b []byte) Checkpoint {
 //	32 ├─────────────────────────────────────────────┤
 //	   │ queues: sum of their ends at that offset i64│
 //	40 ├─────────────────────────────────────────────┤
-//	   │ zeros                               8 bytes │
+//	   │ hash of the page cache's name, or 0     u64 │
 //	48 ├──────────────────────┬──────────────────────┘
 //	   │ flags: 1 clean   u32 │ zeros 4 bytes
 //	56 ├──────────────────────┴──────────────────────┐
@@ -99,11 +99,16 @@ const (
 
 var _ = [1]struct{}{}[waymarkSize-116]
 
+// The file "mark" has the same form. It claims no more than that its positions
+// were written, synced or not, and holds as long as the page cache is the same:
+// after a kill of the process, not after one of the machine.
+
 // waymark is the content of the file of that name.
 type waymark struct {
 	seal       commitlog.Seal
 	queues     message.PhyOffset
 	queueUnits int64
+	cache      uint64 // of a mark: the page cache in which it holds
 	index      index.State
 	clean      bool
 }
@@ -118,6 +123,7 @@ func (w *waymark) encode() []byte {
 	put(16, int64(w.seal.Hash))
 	put(24, int64(w.queues))
 	put(32, w.queueUnits)
+	put(40, int64(w.cache))
 	if w.clean {
 		binary.BigEndian.PutUint32(b[48:], 1)
 	}
@@ -139,7 +145,7 @@ func decodeWaymark(b []byte) (waymark, error) {
 	get := func(at int) int64 { return int64(binary.BigEndian.Uint64(b[at:])) }
 	return waymark{
 		seal:   commitlog.Seal{End: message.PhyOffset(get(8)), Hash: uint64(get(16))},
-		queues: message.PhyOffset(get(24)), queueUnits: get(32),
+		queues: message.PhyOffset(get(24)), queueUnits: get(32), cache: uint64(get(40)),
 		index: state,
 		clean: binary.BigEndian.Uint32(b[48:])&1 != 0,
 	}, nil

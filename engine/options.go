@@ -62,6 +62,9 @@ type Options struct {
 	// CheckpointBytes of dispatched log after which the same is done. It
 	// bounds what an open after a crash has to dispatch again. Zero is 256 MiB.
 	CheckpointBytes int64
+	// MarkBytes of dispatched log after which a mark is made, from which an
+	// open after a kill of the process goes on. Zero is 16 MiB.
+	MarkBytes int64
 	// MaxMessageSize bounds a body in bytes [maxMessageSize]. Zero is 4 MiB.
 	MaxMessageSize int
 	// FileReservedTime after which a file of the log expires, by its last
@@ -137,6 +140,7 @@ func (o *Options) EnsureDefaults() {
 	setDefault(&o.FlushQueueLeastPages, 2)
 	setDefault(&o.FlushQueueThoroughInterval, time.Minute)
 	setDefault(&o.CheckpointBytes, 256<<20)
+	setDefault(&o.MarkBytes, 16<<20)
 	setDefault(&o.MaxMessageSize, 4<<20)
 	setDefault(&o.FileReservedTime, 72*time.Hour)
 	setDefault(&o.DeleteWhen, "04")

@@ -22,6 +22,9 @@ type plan struct {
 	// before it is on disk for certain.
 	from  message.PhyOffset
 	trust commitlog.Trust
+	// durable is the end of what is known to be on disk; between it and from
+	// all was written but perhaps not synced.
+	durable message.PhyOffset
 	// queues and index are known to be on disk up to here.
 	queues message.PhyOffset
 	index  index.State
@@ -139,7 +142,7 @@ func (s *Store) cutLog(p plan, end message.PhyOffset) error {
 	zero := !p.clean || p.ours == nil || end != p.ours.seal.End
 	durable := end
 	if !p.clean {
-		durable = p.from
+		durable = p.durable
 	}
 	if err := s.log.Truncate(end, durable, zero); err != nil {
 		return err
@@ -172,6 +175,13 @@ func (s *Store) plan() (plan, error) {
 		p.ours, p.trust = &w, commitlog.Own
 		p.queues, p.index = w.queues, w.index
 		p.from = max(w.seal.End, p.from)
+	}
+	p.durable = p.from
+	if m, ok := s.readMark(); ok && !clean && m.seal.End > p.durable && p.ours != nil {
+		p.ours, p.from = &m, m.seal.End
+		p.queues, p.index = m.queues, m.index
+	}
+	if p.ours != nil {
 		return p, nil
 	}
 	safe := func(r message.Record) bool { return true }
@@ -186,7 +196,7 @@ func (s *Store) plan() (plan, error) {
 	if at, ok := s.log.FileBack(safe); ok {
 		p.from = at
 	}
-	p.queues = p.from
+	p.queues, p.durable = p.from, p.from
 	return p, nil
 }
 

@@ -30,6 +30,7 @@ type dispatcher struct {
 	pace     pace
 	// nextCheckpoint is the offset at which to ask for the next checkpoint.
 	nextCheckpoint int64
+	nextMark       int64 // the same for the next mark
 
 	parked atomic.Bool
 	wake   chan struct{}
@@ -186,6 +187,13 @@ func (d *dispatcher) publish(off message.PhyOffset) {
 	s.progress.reput, s.progress.time, s.progress.units = off, d.lastTime, d.units
 	s.progress.Unlock()
 	s.reput.Store(int64(off))
+	if int64(off) >= d.nextMark {
+		d.nextMark = int64(off) + s.opts.MarkBytes
+		select {
+		case s.marks.due <- struct{}{}:
+		default:
+		}
+	}
 	if int64(off) >= d.nextCheckpoint {
 		d.nextCheckpoint = int64(off) + s.opts.CheckpointBytes
 		select {

@@ -58,6 +58,7 @@ type Store struct {
 		ready chan struct{} // asks for one before its time
 		due   atomic.Bool   // one is due though nothing was dispatched
 	}
+	marks        marker
 	metrics      counters
 	memoryWindow message.PhyOffset // bytes at the log's end taken to be in memory
 	closing      chan struct{}
@@ -85,7 +86,7 @@ func Open(dir string, opts *Options) (*Store, error) {
 	if err := s.recover(); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
-	if err := s.markRunning(); err != nil {
+	if err := errors.Join(s.marks.open(s), s.markRunning()); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	s.start()
@@ -108,6 +109,7 @@ func newStore(dir string, opts *Options) (*Store, error) {
 	s.seqs.byKey = map[consumequeue.Key]*commitlog.Sequence{}
 	s.checkpoints.ready = make(chan struct{}, 1)
 	s.memoryWindow = message.PhyOffset(vfs.PhysicalMemory() / 100 * uint64(s.opts.AccessMemoryRatio))
+	s.marks.due = make(chan struct{}, 1)
 	s.dispatch = &dispatcher{store: s, wake: make(chan struct{}, 1)}
 	return s, nil
 }
@@ -154,9 +156,10 @@ func (s *Store) logOptions() *commitlog.Options {
 // start runs the background work.
 func (s *Store) start() {
 	s.log.Start()
-	s.running.Add(3)
+	s.running.Add(4)
 	go s.dispatch.run()
 	go s.runCheckpoint()
+	go s.runMark()
 	go s.runClean()
 }
 
@@ -193,6 +196,7 @@ func (s *Store) Close() error {
 func (s *Store) closeFiles(last ...func() error) error {
 	var errs []error
 	s.dispatch.close()
+	errs = append(errs, s.marks.close())
 	if s.queues != nil {
 		errs = append(errs, s.queues.Close())
 	}

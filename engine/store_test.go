@@ -19,7 +19,7 @@ import (
 func small() Options {
 	return Options{
 		CommitLogFileSize: 64 << 10, ConsumeQueueFileSize: 2000, IndexSlots: 50, IndexEntries: 200,
-		MaxMessageSize: 16 << 10, TransientPoolBytes: 1, FileReservedTime: 1_000_000 * time.Hour, CleanInterval: time.Hour,
+		MaxMessageSize: 16 << 10, TransientPoolBytes: 1, MarkBytes: 10 << 10, FileReservedTime: 1_000_000 * time.Hour, CleanInterval: time.Hour,
 	}
 }
 

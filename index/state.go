@@ -121,6 +121,31 @@ func (x *Index) Sync() (State, error) {
 	return st, nil
 }
 
+// Mark returns what a Sync would make true, without syncing: it holds for one who
+// knows that nothing was lost of what was written.
+func (x *Index) Mark() State {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.markLocked(message.PhyOffset(x.complete.Load()))
+}
+
+// markLocked needs the offset to be read before the counts.
+func (x *Index) markLocked(complete message.PhyOffset) State {
+	st := State{Durable: complete}
+	files := x.list()
+	for i, f := range files {
+		count := f.count.Load()
+		if f.full() {
+			st.SealedTime = f.end.Load()
+		}
+		if i == len(files)-1 {
+			st.File, st.Count = f.name, count
+			st.Used, st.EndTime = f.used.Load(), f.end.Load()
+		}
+	}
+	return st
+}
+
 // dirtyFile is a file that a sync is to write.
 type dirtyFile struct {
 	file   *file
@@ -132,23 +157,16 @@ type dirtyFile struct {
 func (x *Index) beginSync() (st State, dirty []dirtyFile, dir bool, err error) {
 	// The order of reading makes the State safe while Put goes on: the entries counted are those of
 	// the complete messages and perhaps more; the slots in use are those of the entries and perhaps more.
-	st.Durable = message.PhyOffset(x.complete.Load())
+	complete := message.PhyOffset(x.complete.Load())
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.mu.closed {
 		return State{}, nil, false, ErrClosed
 	}
-	files := x.list()
-	for i, f := range files {
+	st = x.markLocked(complete)
+	for _, f := range x.list() {
 		settled := f.settled.Load()
 		count := f.count.Load()
-		if f.full() {
-			st.SealedTime = f.end.Load()
-		}
-		if i == len(files)-1 {
-			st.File, st.Count = f.name, count
-			st.Used, st.EndTime = f.used.Load(), f.end.Load()
-		}
 		if f.dirty && count != f.synced {
 			f.refs++
 			if settled != count {

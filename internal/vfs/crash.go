@@ -93,6 +93,7 @@ func (c *CrashFS) Kill() *CrashFS {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	after := c.heir(c.rng.Uint64())
+	after.cacheID = c.cacheID
 	copies := nodeCopies{map[*crashNode]*crashNode{}, liveNames, durableNames}
 	after.root = copies.of(c.root)
 	for _, op := range c.unsynced {
@@ -124,7 +125,7 @@ func (c *CrashFS) Discard() {
 
 // heir is an empty file system with the same disk and clock.
 func (c *CrashFS) heir(seed uint64) *CrashFS {
-	return &CrashFS{rng: newRand(seed), now: c.now, locks: map[*crashNode]bool{}, capacity: c.capacity}
+	return &CrashFS{rng: newRand(seed), now: c.now, locks: map[*crashNode]bool{}, capacity: c.capacity, cacheID: newCacheID()}
 }
 
 // surviving draws the unsynced changes of names that a crash leaves, in order.

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"fmt"
 	"io"
 	"io/fs"
 	"math"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -39,6 +41,7 @@ type CrashFS struct {
 	mapped []*crashNode // files with mappings, in the order they were mapped
 	cursor captureCursor
 
+	cacheID string
 	outcome Outcome // of the crash that made this file system
 }
 
@@ -81,8 +84,13 @@ func NewCrashFS(seed uint64) *CrashFS {
 		root:     newDirNode(time.Now()),
 		locks:    map[*crashNode]bool{},
 		capacity: unlimitedPages,
+		cacheID:  newCacheID(),
 	}
 }
+
+var cacheIDs atomic.Int64
+
+func newCacheID() string { return fmt.Sprintf("simulated %d", cacheIDs.Add(1)) }
 
 func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x726f636b65746c6f)) }
 
@@ -441,6 +449,9 @@ func (c *CrashFS) syncNames(dir *crashNode) {
 		op.apply(durableNames)
 	}
 }
+
+// CacheID implements FS. It is the same after Kill, another after Crash.
+func (c *CrashFS) CacheID(string) string { return c.cacheID }
 
 // SyncAll implements FS.
 func (c *CrashFS) SyncAll(path string) error {

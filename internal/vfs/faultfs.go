@@ -280,6 +280,9 @@ func (f *FaultFS) Usage(path string) (Usage, error) {
 	return f.inner.Usage(path)
 }
 
+// CacheID implements FS.
+func (f *FaultFS) CacheID(path string) string { return f.inner.CacheID(path) }
+
 // SyncAll implements FS.
 func (f *FaultFS) SyncAll(path string) error {
 	return f.then(OpSyncAll, path, func() error { return f.inner.SyncAll(path) })

@@ -1,7 +1,9 @@
 package vfs
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -229,6 +231,22 @@ func (f *osFile) SyncRange(off, n int64) error {
 func (osFS) SyncDir(dir string) error {
 	return withFD("fsync", dir, unix.Fsync)
 }
+
+// CacheID implements FS: the boot, and the mount within it.
+func (osFS) CacheID(path string) string {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	var st unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, path, 0, statxMountIDUnique, &st); err != nil || st.Mask&statxMountIDUnique == 0 {
+		return "" // before Linux 6.8 mount ids are used again
+	}
+	return fmt.Sprintf("%s %d", bytes.TrimSpace(boot), st.Mnt_id)
+}
+
+// statxMountIDUnique is STATX_MNT_ID_UNIQUE.
+const statxMountIDUnique = 0x4000
 
 func (osFS) SyncAll(path string) error {
 	return withFD("syncfs", path, unix.Syncfs)

@@ -181,6 +181,9 @@ func (osFS) SyncDir(dir string) error {
 	return err
 }
 
+// CacheID is not known here.
+func (osFS) CacheID(string) string { return "" }
+
 // SyncAll syncs each file and directory below path.
 func (fsys osFS) SyncAll(path string) error {
 	info, err := fsys.Stat(path)

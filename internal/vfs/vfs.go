@@ -47,6 +47,11 @@ type FS interface {
 	Lock(name string) (io.Closer, error)
 	// Usage says how full the file system is that holds path.
 	Usage(path string) (Usage, error)
+	// CacheID names the page cache that serves path: while it stays the same,
+	// all that was written is there, synced or not. It changes with a restart
+	// of the machine and when the file system is mounted anew. Empty is not
+	// known.
+	CacheID(path string) string
 	// SyncAll makes everything durable on the file system that holds path,
 	// names included: one call in place of thousands of syncs.
 	SyncAll(path string) error

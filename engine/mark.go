@@ -1,0 +1,108 @@
+package engine
+
+import (
+	"hash/fnv"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/rocketlog/rocketlog/internal/vfs"
+)
+
+// A mark is a checkpoint without its syncs: it says how far queues and index
+// are written. A kill of the process loses nothing that was written, so the next
+// open dispatches from the mark on, and what it costs depends neither on the
+// store's size nor on how much was not yet synced.
+
+const (
+	markName = "mark"
+	// markShare bounds what marks cost: after one that took t nothing is done
+	// for so many t.
+	markShare = 20
+)
+
+// marker makes the marks.
+type marker struct {
+	cache uint64 // hash of the page cache's name, 0 when that is not known
+	file  vfs.File
+	due   chan struct{}
+}
+
+func (m *marker) open(s *Store) (err error) {
+	if m.cache = cacheHash(s.fs.CacheID(s.dir)); m.cache == 0 {
+		return nil
+	}
+	m.file, err = s.fs.OpenFile(filepath.Join(s.dir, markName), os.O_RDWR|os.O_CREATE, 0o644)
+	return err
+}
+
+func (m *marker) close() error {
+	if m.file == nil {
+		return nil
+	}
+	return m.file.Close()
+}
+
+// cacheHash shortens the name of a page cache, 0 if there is none.
+func cacheHash(id string) uint64 {
+	if id == "" {
+		return 0
+	}
+	h := fnv.New64a()
+	h.Write([]byte(id))
+	return h.Sum64()
+}
+
+// runMark makes a mark whenever enough was dispatched.
+func (s *Store) runMark() {
+	defer s.running.Done()
+	for {
+		select {
+		case <-s.closing:
+			return
+		case <-s.marks.due:
+		}
+		began := time.Now()
+		if err := s.mark(); err != nil {
+			s.opts.Listener.Background("mark", err)
+		}
+		select {
+		case <-s.closing:
+			return
+		case <-time.After(markShare * time.Since(began)):
+		}
+	}
+}
+
+// mark writes out what queues buffer and then how far they and the index are.
+func (s *Store) mark() error {
+	if s.marks.file == nil {
+		return nil
+	}
+	s.progress.Lock()
+	w := waymark{queues: s.progress.reput, queueUnits: s.progress.units, cache: s.marks.cache}
+	s.progress.Unlock()
+	if s.index != nil {
+		w.index = s.index.Mark()
+	}
+	if err := s.queues.WriteOut(); err != nil {
+		return err
+	}
+	var err error
+	if w.seal, err = s.log.SealAt(w.queues); err != nil {
+		return err
+	}
+	_, err = s.marks.file.WriteAt(w.encode(), 0)
+	return err
+}
+
+// readMark returns the last mark, if it holds.
+func (s *Store) readMark() (waymark, bool) {
+	b, err := vfs.ReadFile(s.fs, filepath.Join(s.dir, markName))
+	if err != nil {
+		return waymark{}, false
+	}
+	w, err := decodeWaymark(b)
+	cache := cacheHash(s.fs.CacheID(s.dir))
+	return w, err == nil && cache != 0 && w.cache == cache && s.log.Holds(w.seal)
+}
