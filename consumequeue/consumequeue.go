@@ -36,7 +36,7 @@ const (
 //	    expired or      in files: page cache  tail: memory
 //	    placeholders    (below synced: disk)
 type ConsumeQueue struct {
-	// The first cache line is all that an append touches besides its 20 bytes.
+	// What an append touches stands together.
 	mu      sync.Mutex   // the state below; never held over I/O
 	max     atomic.Int64 // one past the last unit; stored under mu, after the unit can be read
 	tail    []byte       // units from written on; its capacity is at most what the set allows a queue
@@ -45,12 +45,12 @@ type ConsumeQueue struct {
 	set     *Set
 
 	state  queueState
-	listed bool  // is in set.active
-	walked int64 // max when WriteOut or Sync last came by: no change since means idle
-	recut  bool  // the file around written has changes that no unit accounts for
+	listed bool // is in set.active
+	recut  bool // the file around written has changes that no unit accounts for
 	min    atomic.Int64
 	minPhy int64   // record of the unit at min; -1 when not known
 	synced int64   // units below it are on disk
+	walked int64   // max when WriteOut or Sync last came by: no change since means idle
 	cuts   uint64  // how often the end moved back
 	files  []*file // ascending, without gaps; changed under io and mu, read under either
 	last   Unit    // the unit before written, when written > 0 and it is a real one

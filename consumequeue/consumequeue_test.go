@@ -244,6 +244,12 @@ func TestClosed(t *testing.T) {
 	if _, err := s.QueueOrCreate("U", 0); !errors.Is(err, ErrClosed) {
 		t.Errorf("create: %v", err)
 	}
+	if err := s.Sync(0); !errors.Is(err, ErrClosed) { // what could not be written must not be claimed
+		t.Errorf("sync: %v", err)
+	}
+	if err := s.WriteOut(); !errors.Is(err, ErrClosed) {
+		t.Errorf("write: %v", err)
+	}
 
 	s, err := Open(fs, testDir, nil)
 	if err != nil {

@@ -1,6 +1,7 @@
 package consumequeue
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -168,7 +169,7 @@ func (s *Set) listTopic(topic os.DirEntry) (keys []Key, err error) {
 			s.addStray(filepath.Join(dir, e.Name()))
 		}
 	}
-	slices.SortFunc(keys, func(a, b Key) int { return int(a.QueueID) - int(b.QueueID) })
+	slices.SortFunc(keys, func(a, b Key) int { return cmp.Compare(a.QueueID, b.QueueID) })
 	return keys, nil
 }
 

@@ -1,6 +1,7 @@
 package consumequeue
 
 import (
+	"cmp"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -82,7 +83,7 @@ func (t *topicQueues) get(id int32) *ConsumeQueue {
 
 func searchID(queues []*ConsumeQueue, id int32) (int, bool) {
 	return slices.BinarySearchFunc(queues, id, func(q *ConsumeQueue, id int32) int {
-		return int(q.key.QueueID) - int(id)
+		return cmp.Compare(q.key.QueueID, id)
 	})
 }
 
@@ -280,7 +281,7 @@ func (s *Set) Close() error {
 	}
 	var err error
 	if !s.opts.ReadOnly {
-		err = s.WriteOut()
+		err = s.writeOut()
 	}
 	for _, q := range s.Queues() {
 		q.retire()

@@ -11,6 +11,13 @@ import (
 // WriteOut writes buffered units to their files, so that they survive the end
 // of the process. After an error what could not be written stays buffered.
 func (s *Set) WriteOut() error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	return s.writeOut()
+}
+
+func (s *Set) writeOut() error {
 	s.syncing.Lock()
 	defer s.syncing.Unlock()
 	queues := s.takeActive()
@@ -86,11 +93,12 @@ type target struct {
 func (s *Set) Sync(leastPages int) error {
 	s.syncing.Lock()
 	defer s.syncing.Unlock()
-	return s.syncLocked(leastPages)
-}
-
-func (s *Set) syncLocked(leastPages int) error {
-	if s.syncErr != nil {
+	switch {
+	case s.opts.ReadOnly:
+		return ErrReadOnly
+	case s.closed.Load():
+		return ErrClosed
+	case s.syncErr != nil:
 		return s.syncErr
 	}
 	queues := s.takeActive()
