@@ -15,9 +15,9 @@
 //  3. Physical offsets never fall from entry to entry, nor from file to file.
 //  4. A message has its entries once, whatever is dispatched again: messages below the last entry's
 //     offset are skipped, and of the message at it only the keys that are missing are added.
-//  5. What a [State] says is on disk: the entries below its count and all older files, and every
-//     message below its offset is among them. Slots on disk are as they were when the State was
-//     taken, or newer.
+//  5. What a [State] says is on disk: the entries below its count, with their slots, and all older
+//     files; and every message below its offset is among them. A slot on disk is as it was when the
+//     State was taken, or newer.
 //  6. A file is mapped only with all its space allocated, so a full disk is an error of Put and never
 //     a fault. Put after such an error goes on where it stopped.
 //  7. At most Options.MaxMapped files are mapped besides the one being written and those being read.

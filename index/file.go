@@ -19,7 +19,7 @@ type file struct {
 	begin, end       atomic.Int64 // Unix milliseconds
 	beginPhy, endPhy atomic.Int64
 	used, count      atomic.Int32
-	settled          atomic.Int32 // the count that the header in the file has; less within a message
+	settled          atomic.Int32 // the count without the message being put: header and slots are up to it
 
 	// Under Index.mu.
 	handle  vfs.File    // open as long as mapped
@@ -28,7 +28,7 @@ type file struct {
 	touched uint64      // for the choice of the mapping to drop
 	removed bool        // no longer in the list: unmapped by the last reader
 	dirty   bool        // may have been written since the last sync
-	synced  int32       // the count that the last sync covered, header included; -1 when unknown
+	synced  int32       // the settled count that the last sync covered; -1 when unknown
 }
 
 func newFile(l layout, dir, name string, h header) *file {

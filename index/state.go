@@ -129,13 +129,14 @@ func (x *Index) Mark() State {
 	return x.markLocked(message.PhyOffset(x.complete.Load()))
 }
 
-// markLocked needs the offset to be read before the counts.
+// markLocked needs the offset to be read before the counts. It counts whole messages only: behind the
+// settled count a slot may not name its entry yet.
 func (x *Index) markLocked(complete message.PhyOffset) State {
 	st := State{Durable: complete}
 	files := x.list()
 	for i, f := range files {
-		count := f.count.Load()
-		if f.full() {
+		count := f.settled.Load()
+		if count >= f.entries {
 			st.SealedTime = f.end.Load()
 		}
 		if i == len(files)-1 {
@@ -149,7 +150,7 @@ func (x *Index) markLocked(complete message.PhyOffset) State {
 // dirtyFile is a file that a sync is to write.
 type dirtyFile struct {
 	file   *file
-	count  int32 // what the sync will cover, -1 when the header lags
+	count  int32 // what the sync will cover
 	sealed bool  // no longer written when the sync began
 }
 
@@ -165,13 +166,9 @@ func (x *Index) beginSync() (st State, dirty []dirtyFile, dir bool, err error) {
 	}
 	st = x.markLocked(complete)
 	for _, f := range x.list() {
-		settled := f.settled.Load()
-		count := f.count.Load()
+		count := f.settled.Load()
 		if f.dirty && count != f.synced {
 			f.refs++
-			if settled != count {
-				count = -1 // the header will change once more
-			}
 			dirty = append(dirty, dirtyFile{f, count, f != x.writer.active})
 		}
 	}
