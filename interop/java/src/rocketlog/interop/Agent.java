@@ -48,8 +48,9 @@ public final class Agent {
         Runtime.getRuntime().halt(0);
     }
 
-    /** Tells a client where the name servers are. */
+    /** Tells a client where the name servers are, and to be patient: a test may have the machine to share. */
     void locate(ClientConfig client) {
+        client.setMqClientApiTimeout(20_000);
         if (nameServer != null) {
             client.setNamesrvAddr(nameServer);
         }
