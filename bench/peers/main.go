@@ -4,10 +4,13 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	pkgprofile "github.com/pkg/profile"
@@ -58,7 +61,9 @@ func runRun(args []string) {
 	f := flag.NewFlagSet("run", flag.ExitOnError)
 	options := runner.Flags(f)
 	f.Parse(args)
-	if err := runner.Run(options, os.Stdout); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := runner.Run(ctx, options, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintf(os.Stderr, "peers run: %v\n", err)
 		os.Exit(1)
 	}

@@ -35,8 +35,8 @@ type server struct {
 }
 
 // start starts a program and waits until ready says so.
-func start(port int, ready func(*server) bool, env []string, name string, args ...string) (*server, error) {
-	s := &server{cmd: exec.Command(name, args...), exited: make(chan error, 1), port: port, output: &syncBuffer{}}
+func (e *Env) start(port int, ready func(*server) bool, env []string, name string, args ...string) (*server, error) {
+	s := &server{cmd: exec.CommandContext(e.ctx, name, args...), exited: make(chan error, 1), port: port, output: &syncBuffer{}}
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
 	s.cmd.Env = append(os.Environ(), env...)
 	if err := s.cmd.Start(); err != nil {
@@ -141,7 +141,7 @@ func (e *Env) startJavaBroker() (*server, error) {
 	}
 	booted := func(s *server) bool { return bytes.Contains(s.output.Bytes(), []byte("boot success")) }
 	args := append(e.jvm("1g"), "org.apache.rocketmq.broker.BrokerStartup", "-c", conf)
-	return start(port, booted, []string{"ROCKETMQ_HOME=" + e.run}, "java", args...)
+	return e.start(port, booted, []string{"ROCKETMQ_HOME=" + e.run}, "java", args...)
 }
 
 // startOurBroker starts it with its name server inside. It is ready when a client can find it: when the
@@ -160,7 +160,7 @@ func (e *Env) startOurBroker() (*server, error) {
 	routed := func(s *server) bool {
 		return load.Route("127.0.0.1:"+strconv.Itoa(nameServer)) == nil && s.accepts()
 	}
-	return start(port, routed, []string{"NAMESRV_ADDR="}, e.broker, "-c", conf)
+	return e.start(port, routed, []string{"NAMESRV_ADDR="}, e.broker, "-c", conf)
 }
 
 func (e *Env) startNull() (*server, error) {
@@ -168,7 +168,7 @@ func (e *Env) startNull() (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return start(port, (*server).accepts, nil, e.self, "null", "-addr=127.0.0.1:"+strconv.Itoa(port))
+	return e.start(port, (*server).accepts, nil, e.self, "null", "-addr=127.0.0.1:"+strconv.Itoa(port))
 }
 
 // load runs the load generator in a process of its own.

@@ -25,9 +25,10 @@ type Env struct {
 	// Touch is how many GiB of memory are touched before each run.
 	Touch int
 
-	self       string // this program
-	broker     string // our broker's program
-	javaReason string // why there is no Java
+	ctx        context.Context // of the whole run; its end ends the children
+	self       string          // this program
+	broker     string          // our broker's program
+	javaReason string          // why there is no Java
 	runs       int
 	run        string // directory of the present run
 }
@@ -36,7 +37,8 @@ type Env struct {
 const childTimeout = 3 * time.Minute
 
 // Prepare builds what the sides need.
-func (e *Env) Prepare(studies []Study) error {
+func (e *Env) Prepare(ctx context.Context, studies []Study) error {
+	e.ctx = ctx
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -107,7 +109,7 @@ func (e *Env) end() error {
 // child runs a program to its end and returns its result. A child that killed itself after its line is
 // fine: that is what fill does.
 func (e *Env) child(name string, args ...string) (measure.Result, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), childTimeout)
+	ctx, cancel := context.WithTimeout(e.ctx, childTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	var out, errs bytes.Buffer

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -56,8 +57,9 @@ func names() (all []string) {
 // ErrMissed says that a bar was judged and is not met.
 var ErrMissed = errors.New("a bar is not met")
 
-// Run runs the studies asked for and prints the tables. It returns ErrMissed when a bar is not met.
-func Run(o *Options, out io.Writer) error {
+// Run runs the studies asked for, prints the tables to out and what it is at to progress. It returns
+// ErrMissed when a bar is not met. When ctx ends, it ends its children and leaves nothing behind.
+func Run(ctx context.Context, o *Options, out, progress io.Writer) error {
 	studies, err := choose(o.Studies)
 	if err != nil {
 		return err
@@ -72,14 +74,14 @@ func Run(o *Options, out io.Writer) error {
 			return err
 		}
 	}
-	if err := e.Prepare(studies); err != nil {
+	if err := e.Prepare(ctx, studies); err != nil {
 		return err
 	}
 	begin := time.Now()
 	record := map[string]map[string][]Results{}
 	var bars []Bar
 	for _, s := range studies {
-		runs, err := runStudy(e, s, o, out)
+		runs, err := runStudy(e, s, o, out, progress)
 		if err != nil {
 			return fmt.Errorf("study %s: %w", s.Name, err)
 		}
@@ -120,7 +122,7 @@ func choose(names string) ([]Study, error) {
 }
 
 // runStudy runs the sides in turns. What one round cannot do, the study cannot.
-func runStudy(e *Env, s Study, o *Options, out io.Writer) (map[string][]Results, error) {
+func runStudy(e *Env, s Study, o *Options, out, progress io.Writer) (map[string][]Results, error) {
 	fmt.Fprintf(out, "\n%s\n", s.Title)
 	runs := map[string][]Results{}
 	rounds := o.Rounds
@@ -140,7 +142,9 @@ func runStudy(e *Env, s Study, o *Options, out io.Writer) (map[string][]Results,
 					continue
 				}
 			}
+			begin := time.Now()
 			r, err := runSide(e, side)
+			fmt.Fprintf(progress, "  round %d of %d, %s: %v\n", round+1, rounds, side.Name, time.Since(begin).Round(100*time.Millisecond))
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", side.Name, err)
 			}
