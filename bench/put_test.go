@@ -3,7 +3,6 @@ package bench
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/rocketlog/rocketlog/engine"
 )
@@ -96,21 +95,26 @@ func reportLatency(b *testing.B, l *Latency) {
 
 // TestPutAllocatesNothing is the budget of the whole path: put, dispatch, index.
 func TestPutAllocatesNothing(t *testing.T) {
-	store := openStore(t, nil)
-	w := NewWriters(store, 1, 4, bodySize)
-	if _, err := w.Run(0, 20_000); err != nil {
-		t.Fatal(err)
-	}
-	const messages = 50_000
-	f, err := w.Run(0, messages)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Background work (flush, checkpoint, the measuring itself) may allocate a little in that time.
-	if perMessage := float64(f.Mallocs) / messages; perMessage > 0.01 {
-		t.Errorf("%.3f allocations a message, want none", perMessage)
-	}
-	if f.Messages != messages || f.Dispatched <= 0 || f.Dispatched > time.Minute {
-		t.Errorf("put %d messages in %v", f.Messages, f.Dispatched)
+	for _, test := range []struct {
+		flush            string
+		warmup, messages int64
+	}{{"async", 20_000, 50_000}, {"sync", 500, 2000}} {
+		t.Run(test.flush, func(t *testing.T) {
+			w := NewWriters(openStore(t, putOptions(test.flush, false)), 1, 4, bodySize)
+			if _, err := w.Run(0, test.warmup); err != nil {
+				t.Fatal(err)
+			}
+			f, err := w.Run(0, test.messages)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Background work (flush, checkpoint, the measuring itself) may allocate a little in that time.
+			if f.Mallocs > 500 {
+				t.Errorf("%d allocations for %d messages, want none", f.Mallocs, test.messages)
+			}
+			if f.Messages != test.messages || f.Dispatched <= 0 {
+				t.Errorf("put %d messages in %v", f.Messages, f.Dispatched)
+			}
+		})
 	}
 }

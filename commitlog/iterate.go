@@ -69,6 +69,13 @@ func (it *Iterator) Extend(limit message.PhyOffset) {
 	}
 }
 
+// Rewind gives up the file held and lets the walk go on from off, the place of
+// a record, up to the same limit. It forgets what stopped the walk.
+func (it *Iterator) Rewind(off message.PhyOffset) {
+	it.ref.Release()
+	*it = Iterator{log: it.log, trust: it.trust, off: off, limit: it.limit}
+}
+
 // Offset returns the place of the record that Next returns next: behind the
 // last one, or at the next file once a blank was passed.
 func (it *Iterator) Offset() message.PhyOffset { return it.off }

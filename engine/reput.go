@@ -170,9 +170,7 @@ func (d *dispatcher) dispatchTo(limit message.PhyOffset, arrived func(*Arrival))
 
 // rewind goes back to the record at off.
 func (d *dispatcher) rewind(off message.PhyOffset) {
-	limit := d.it.Limit()
-	d.it.Close()
-	d.it = d.store.log.Iterate(off, limit, commitlog.Dispatched)
+	d.it.Rewind(off)
 	d.publish(off)
 }
 
