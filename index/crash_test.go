@@ -38,6 +38,7 @@ type history struct {
 	end     message.PhyOffset
 	now     int64
 	kept    State // what the engine has on disk
+	mark    State // what it knows as long as the power is on
 	deleted message.PhyOffset
 	// torn: after entries were cut the exact time of the last one may be lost.
 	torn bool
@@ -118,6 +119,12 @@ func (h *history) sync() {
 	h.op("sync %+v", st)
 }
 
+// takeMark does what the engine does between syncs.
+func (h *history) takeMark() {
+	h.mark = h.x.Mark()
+	h.op("mark %+v", h.mark)
+}
+
 // crashWithin lets one of the next calls of the file system find the power gone.
 func (h *history) crashWithin() {
 	nth := 1 + h.rnd.IntN(6)
@@ -135,7 +142,7 @@ func (h *history) crashed() bool {
 	if h.next == nil {
 		return false
 	}
-	h.fs, h.next = h.next, nil
+	h.fs, h.next, h.mark = h.next, nil, State{}
 	h.op("crashed: %v", h.fs.Outcome())
 	return true
 }
@@ -149,7 +156,7 @@ func (h *history) loseLog() {
 	if at < len(h.log) && h.log[at].off >= h.deleted {
 		h.end = h.log[at].off
 		h.log = h.log[:at]
-		h.torn = true
+		h.torn, h.mark = true, State{} // the engine sees that neither fits the log
 		h.op("log lost from %d", h.end)
 	}
 }
@@ -157,6 +164,9 @@ func (h *history) loseLog() {
 // recoverAfter opens the index again and dispatches what it asks for.
 func (h *history) recoverAfter(clean bool) {
 	st := h.kept
+	if !clean && h.mark.Durable > st.Durable {
+		st = h.mark
+	}
 	if !clean && h.rnd.IntN(5) == 0 {
 		st = State{} // the engine lost it, or a Java broker was here
 	}
@@ -170,9 +180,10 @@ func (h *history) recoverAfter(clean bool) {
 		h.op("recover clean=%v state=%+v: from %d, dropped %v", clean, st, from, h.x.Dropped())
 		h.sync()
 		if h.crashed() {
-			clean = false
+			clean, st = false, h.kept
 			continue
 		}
+		h.mark = State{}
 		if clean && from != h.end {
 			h.fatal("after a clean stop dispatch begins at %d, the log ends at %d", from, h.end)
 		}
@@ -189,8 +200,10 @@ func (h *history) step() {
 	switch n := h.rnd.IntN(20); {
 	case n < 9:
 		h.put()
-	case n < 12:
+	case n < 11:
 		h.sync()
+	case n < 12:
+		h.takeMark()
 	case n < 13:
 		h.op("close")
 		h.must(h.x.Close())
@@ -202,7 +215,7 @@ func (h *history) step() {
 		h.recoverAfter(false)
 	case n < 16:
 		h.op("crash")
-		h.fs = h.fs.Crash(h.rnd.Uint64())
+		h.fs, h.mark = h.fs.Crash(h.rnd.Uint64()), State{}
 		h.op("crashed: %v", h.fs.Outcome())
 		h.loseLog()
 		h.recoverAfter(false)
@@ -246,7 +259,7 @@ func (h *history) truncate() {
 	}
 	h.end = h.log[at].off
 	h.log = h.log[:at]
-	h.torn = true
+	h.torn, h.mark = true, State{}
 	h.op("truncate to %d", h.end)
 	h.must(h.x.Truncate(h.end))
 	h.sync()

@@ -109,6 +109,7 @@ func (x *Index) loadState(names []string, st State) (message.PhyOffset, error) {
 	if err != nil {
 		return 0, err
 	}
+	x.distrust()
 	if len(x.list()) < at { // an older file was damaged: the rest is built anew
 		return from, x.removeNames(names[at:])
 	}
@@ -127,6 +128,17 @@ func (x *Index) loadState(names []string, st State) (message.PhyOffset, error) {
 		at++
 	}
 	return st.Durable, x.removeNames(names[at:])
+}
+
+// distrust sees to it that the next Sync covers the files taken in: a State that Mark made says that
+// they are written, not that they are on disk.
+func (x *Index) distrust() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, f := range x.list() {
+		f.dirty, f.synced = true, -1
+	}
+	x.mu.dirDirty = true
 }
 
 // loadOlder takes in files up to the first that is damaged or not to be kept, removes the others, and

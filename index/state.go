@@ -167,10 +167,19 @@ func (x *Index) beginSync() (st State, dirty []dirtyFile, dir bool, err error) {
 	st = x.markLocked(complete)
 	for _, f := range x.list() {
 		count := f.settled.Load()
-		if f.dirty && count != f.synced {
-			f.refs++
-			dirty = append(dirty, dirtyFile{f, count, f != x.writer.active})
+		if !f.dirty || count == f.synced {
+			continue
 		}
+		if f.mapping == nil { // taken in by Recover
+			if err := f.open(x.fs, false); err != nil {
+				for _, d := range dirty {
+					err = errors.Join(err, x.releaseLocked(d.file))
+				}
+				return State{}, nil, false, err
+			}
+		}
+		f.refs++
+		dirty = append(dirty, dirtyFile{f, count, f != x.writer.active})
 	}
 	dir, x.mu.dirDirty = x.mu.dirDirty, false
 	return st, dirty, dir, nil
