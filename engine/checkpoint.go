@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rocketlog/rocketlog/internal/vfs"
+	"github.com/rocketlog/rocketlog/message"
 )
 
 const (
@@ -32,12 +33,12 @@ func (s *Store) runCheckpoint() {
 		case <-s.checkpoints.ready:
 		case <-tick.C:
 		}
-		reput, due := s.ReputOffset(), s.checkpoints.due.Swap(false)
-		if (reput == s.checkpoints.last && !due) || s.log.Failure() != nil {
+		reput, due, last := s.ReputOffset(), s.checkpoints.due.Swap(false), s.claimed()
+		if (reput == last && !due) || s.log.Failure() != nil {
 			continue // nothing new, or nothing that could be claimed
 		}
 		var err error
-		if due || int64(reput-s.checkpoints.last) >= s.opts.CheckpointBytes ||
+		if due || int64(reput-last) >= s.opts.CheckpointBytes ||
 			time.Since(s.checkpoints.at) >= s.opts.FlushQueueThoroughInterval {
 			err = s.checkpoint(false)
 		} else {
@@ -88,6 +89,14 @@ func (s *Store) checkpoint(clean bool) error {
 	s.checkpoints.last, s.checkpoints.at = reput, time.Now()
 	s.metrics.checkpoints.Add(1)
 	return nil
+}
+
+// claimed returns the offset below which the last checkpoint says that queues
+// and index are on disk.
+func (s *Store) claimed() message.PhyOffset {
+	s.checkpoints.Lock()
+	defer s.checkpoints.Unlock()
+	return s.checkpoints.last
 }
 
 // queueUnits sums up the ends of all queues. The waymark keeps the sum, so that

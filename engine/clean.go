@@ -134,9 +134,16 @@ func (s *Store) expired(path string) bool {
 	return err == nil && s.opts.Now().Sub(info.ModTime()) > s.opts.FileReservedTime
 }
 
-// deleteBefore deletes files of the log that are dispatched.
+// deleteBefore deletes files of the log whose queue entries are on disk: without
+// the log a crash could not bring them back, and their offsets would be given out
+// again.
 func (s *Store) deleteBefore(cut message.PhyOffset, cause string) error {
-	n, err := s.log.RemoveBefore(min(cut, s.ReputOffset()), deleteBatch)
+	if cut > s.claimed() {
+		if err := s.checkpoint(false); err != nil {
+			return err
+		}
+	}
+	n, err := s.log.RemoveBefore(min(cut, s.claimed()), deleteBatch)
 	if n > 0 {
 		s.metrics.logFilesDeleted.Add(int64(n))
 		s.opts.Listener.Deleted(n, s.log.MinOffset(), cause)

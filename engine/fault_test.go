@@ -286,3 +286,29 @@ func TestCheckGolden(t *testing.T) {
 		}
 	}
 }
+
+// A queue file that is damaged while the store runs is built again when a
+// reader meets the damage.
+func TestReaderFindsDamage(t *testing.T) {
+	dir := t.TempDir()
+	rebuilt := make(chan error, 1)
+	opts := small()
+	opts.Listener = &EventListener{QueueRebuilt: func(_ string, _ int32, cause error) { rebuilt <- cause }}
+	s := open(t, dir, opts)
+	all := put(t, s, rand.New(rand.NewPCG(1, 1)), 300)
+	dispatched(t, s)
+	must(t, s.queues.Sync(0))
+	f, err := os.OpenFile(filepath.Join(dir, "consumequeue/T0/0/00000000000000000000"), os.O_RDWR, 0)
+	must(t, err)
+	defer f.Close()
+	_, err = f.WriteAt(make([]byte, 60), 40)
+	must(t, err)
+	var res GetResult
+	defer res.Release()
+	s.Get(&GetRequest{Topic: "T0", Offset: 2, MaxMsgs: 32}, &res)
+	if res.Status != OffsetFoundNull || res.NextOffset != 2 {
+		t.Fatalf("%v, next %d", res.Status, res.NextOffset)
+	}
+	t.Log(<-rebuilt)
+	verify(t, s, all)
+}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/rocketlog/rocketlog/consumequeue"
@@ -150,6 +151,9 @@ func (g *getter) scan(q *consumequeue.ConsumeQueue) {
 			want = min(want, max(1, g.req.MaxMsgs-res.Count))
 		}
 		n, err := q.Read(res.NextOffset, res.units[:want])
+		if err != nil {
+			g.unreadable(q, err)
+		}
 		if n == 0 {
 			if res.Count == 0 {
 				res.Status = OffsetFoundNull
@@ -165,6 +169,15 @@ func (g *getter) scan(q *consumequeue.ConsumeQueue) {
 		}
 	}
 	res.SuggestSlave = g.store.log.MaxOffset()-g.lastPhy > g.store.memoryWindow
+}
+
+// unreadable has a damaged queue built again. Until it is, the client is told
+// that nothing was found, and comes back to the same offset.
+func (g *getter) unreadable(q *consumequeue.ConsumeQueue, err error) {
+	var damaged *consumequeue.CorruptError
+	if errors.As(err, &damaged) {
+		g.store.reportDamage(q.Key(), err)
+	}
 }
 
 // take adds the messages of some entries and tells when the batch is full.

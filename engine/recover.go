@@ -25,6 +25,8 @@ type plan struct {
 	// durable is the end of what is known to be on disk; between it and from
 	// all was written but perhaps not synced.
 	durable message.PhyOffset
+	// claimed is the offset below which queues and index are on disk.
+	claimed message.PhyOffset
 	// queues and index are known to be on disk up to here.
 	queues message.PhyOffset
 	index  index.State
@@ -90,7 +92,7 @@ func (s *Store) scanThenDispatch(p plan) (rec commitlog.Recovery, missing bool, 
 	}
 	missing = s.queuesMissing(p)
 	from := max(min(dispatchFrom, indexFrom), s.log.MinOffset())
-	s.beginDispatch(from, indexFrom)
+	s.beginDispatch(p, from, indexFrom)
 	return rec, missing, s.redispatch(rec.End)
 }
 
@@ -107,7 +109,7 @@ func (s *Store) dispatchWhileScanning(p plan) (rec commitlog.Recovery, missing b
 		return rec, false, err
 	}
 	missing = s.queuesMissing(p)
-	s.beginDispatch(max(min(p.queues, indexFrom), s.log.MinOffset()), indexFrom)
+	s.beginDispatch(p, max(min(p.queues, indexFrom), s.log.MinOffset()), indexFrom)
 
 	believed := make(chan message.PhyOffset, 64)
 	var scanErr error
@@ -176,7 +178,7 @@ func (s *Store) plan() (plan, error) {
 		p.queues, p.index = w.queues, w.index
 		p.from = max(w.seal.End, p.from)
 	}
-	p.durable = p.from
+	p.durable, p.claimed = p.from, p.queues
 	if m, ok := s.readMark(); ok && !clean && m.seal.End > p.durable && p.ours != nil {
 		p.ours, p.from = &m, m.seal.End
 		p.queues, p.index = m.queues, m.index
@@ -196,7 +198,7 @@ func (s *Store) plan() (plan, error) {
 	if at, ok := s.log.FileBack(safe); ok {
 		p.from = at
 	}
-	p.queues, p.durable = p.from, p.from
+	p.queues, p.durable, p.claimed = p.from, p.from, p.from
 	return p, nil
 }
 
@@ -243,11 +245,11 @@ func (s *Store) recoverIndex(p plan, end message.PhyOffset) (message.PhyOffset, 
 
 // beginDispatch lets dispatch begin at from, and that to the index at
 // indexFrom.
-func (s *Store) beginDispatch(from, indexFrom message.PhyOffset) {
+func (s *Store) beginDispatch(p plan, from, indexFrom message.PhyOffset) {
 	d := s.dispatch
 	d.it = s.log.Iterate(from, from, commitlog.Dispatched)
 	d.indexFrom, d.units = indexFrom, s.queueUnits()
-	s.checkpoints.last = from
+	s.checkpoints.last = min(from, p.claimed)
 }
 
 // redispatch feeds the records up to end to queues and index.

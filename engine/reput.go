@@ -77,7 +77,11 @@ func (d *dispatcher) run() {
 	s := d.store
 	defer s.running.Done()
 	for {
-		if err := d.dispatchTo(s.log.ConfirmOffset(), s.arrived); err != nil {
+		err := d.mendQueues()
+		if err == nil {
+			err = d.dispatchTo(s.log.ConfirmOffset(), s.arrived)
+		}
+		if err != nil {
 			if !d.stall(err) {
 				return
 			}
@@ -317,6 +321,40 @@ func (d *dispatcher) tagsCode(r message.Record, props message.DispatchProperties
 		}
 	}
 	return message.TagsCode(props.Tags)
+}
+
+// damage is a queue that a reader found damaged.
+type damage struct {
+	key   consumequeue.Key
+	cause error
+}
+
+// reportDamage has the dispatcher build a queue again; a reader that meets the
+// damage meanwhile reports it again.
+func (s *Store) reportDamage(key consumequeue.Key, cause error) {
+	select {
+	case s.damage <- damage{key, cause}:
+		s.dispatch.notify()
+	default:
+	}
+}
+
+// mendQueues builds the queues again that readers found damaged.
+func (d *dispatcher) mendQueues() error {
+	for {
+		select {
+		case found := <-d.store.damage:
+			if q := d.store.queues.Queue(found.key.Topic, found.key.QueueID); q == nil || q.Check() == nil {
+				continue // reported twice, and mended
+			}
+			d.store.recount.Store(true)
+			if _, err := d.store.rebuildQueue(found.key, d.it.Offset(), found.cause); err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+	}
 }
 
 // rebuildQueue builds one queue again from the log, up to end, and tells

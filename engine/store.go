@@ -58,6 +58,7 @@ type Store struct {
 		ready chan struct{} // asks for one before its time
 		due   atomic.Bool   // one is due though nothing was dispatched
 	}
+	damage       chan damage // what readers found
 	marks        marker
 	metrics      counters
 	memoryWindow message.PhyOffset // bytes at the log's end taken to be in memory
@@ -110,6 +111,7 @@ func newStore(dir string, opts *Options) (*Store, error) {
 	s.checkpoints.ready = make(chan struct{}, 1)
 	s.memoryWindow = message.PhyOffset(vfs.PhysicalMemory() / 100 * uint64(s.opts.AccessMemoryRatio))
 	s.marks.due = make(chan struct{}, 1)
+	s.damage = make(chan damage, 16)
 	s.dispatch = &dispatcher{store: s, wake: make(chan struct{}, 1)}
 	return s, nil
 }
