@@ -25,7 +25,6 @@ func (s *Store) runCheckpoint() {
 	defer s.running.Done()
 	tick := time.NewTicker(s.opts.FlushQueueInterval)
 	defer tick.Stop()
-	s.checkpoints.at = time.Now()
 	for {
 		select {
 		case <-s.closing:
@@ -39,7 +38,7 @@ func (s *Store) runCheckpoint() {
 		}
 		var err error
 		if due || int64(reput-last) >= s.opts.CheckpointBytes ||
-			time.Since(s.checkpoints.at) >= s.opts.FlushQueueThoroughInterval {
+			s.sinceCheckpoint() >= s.opts.FlushQueueThoroughInterval {
 			err = s.checkpoint(false)
 		} else {
 			err = s.queues.Sync(s.opts.FlushQueueLeastPages)
@@ -97,6 +96,13 @@ func (s *Store) claimed() message.PhyOffset {
 	s.checkpoints.Lock()
 	defer s.checkpoints.Unlock()
 	return s.checkpoints.last
+}
+
+// sinceCheckpoint returns the time since the last checkpoint, or the open.
+func (s *Store) sinceCheckpoint() time.Duration {
+	s.checkpoints.Lock()
+	defer s.checkpoints.Unlock()
+	return time.Since(s.checkpoints.at)
 }
 
 // queueUnits sums up the ends of all queues. The waymark keeps the sum, so that

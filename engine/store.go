@@ -108,6 +108,7 @@ func newStore(dir string, opts *Options) (*Store, error) {
 	}
 	s.fs = s.opts.FS
 	s.seqs.byKey = map[consumequeue.Key]*commitlog.Sequence{}
+	s.checkpoints.at = time.Now()
 	s.checkpoints.ready = make(chan struct{}, 1)
 	s.memoryWindow = message.PhyOffset(vfs.PhysicalMemory() / 100 * uint64(s.opts.AccessMemoryRatio))
 	s.marks.due = make(chan struct{}, 1)
