@@ -24,8 +24,8 @@ test: ## all tests
 vet: ## what go vet finds
 	go vet ./...
 
-race: ## all tests under the race detector
-	go test -race ./...
+race: ## all tests under the race detector, the long ones in their short form
+	go test -race -short ./...
 
 fuzz-smoke: ## each fuzz target for FUZZTIME
 	@set -e; for dir in $$(go list -f '{{.Dir}}' ./...); do \

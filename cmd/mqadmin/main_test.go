@@ -186,7 +186,9 @@ func TestDumpGolden(t *testing.T) {
 			}
 			units := make(map[int64]dumped)
 			for _, u := range byKind["unit"] {
-				units[u.Offset] = u
+				if !strings.HasPrefix(u.Topic, "%LMQ%") { // light queues point to messages of other topics
+					units[u.Offset] = u
+				}
 			}
 			for _, want := range m.Messages {
 				if u := units[want.Offset]; want.CqTagsCode != nil && (u.TagsCode != *want.CqTagsCode || u.Topic != want.Topic || u.QueueOffset != want.QueueOffset) {
