@@ -22,7 +22,7 @@ type Env struct {
 	Dir, RepoDir, JavaDir string
 	// Measure is how long a run measures; warm-ups are in proportion.
 	Measure time.Duration
-	// Touch is how many GiB of memory are touched before each run.
+	// Touch is how many GiB of memory are taken and given back before each run.
 	Touch int
 
 	ctx        context.Context // of the whole run; its end ends the children
@@ -31,6 +31,7 @@ type Env struct {
 	javaReason string          // why there is no Java
 	runs       int
 	run        string // directory of the present run
+	memory     heldMemory
 }
 
 // childTimeout bounds each child: the longest takes half of it.
@@ -97,11 +98,11 @@ func (e *Env) missingJava() string { return e.javaReason }
 func (e *Env) begin() error {
 	e.runs++
 	e.run = filepath.Join(e.Dir, "run-"+strconv.Itoa(e.runs))
-	return errors.Join(os.MkdirAll(e.run, 0o755), touchMemory(e.Touch<<30))
+	return errors.Join(os.MkdirAll(e.run, 0o755), e.memory.take(e.Touch<<30), e.memory.release())
 }
 
 func (e *Env) end() error {
-	err := os.RemoveAll(e.run)
+	err := errors.Join(os.RemoveAll(e.run), e.memory.take(e.Touch<<30))
 	syscall.Sync()
 	return err
 }

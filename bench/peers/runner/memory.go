@@ -2,29 +2,54 @@ package runner
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
-// touchMemory takes so many bytes of memory and gives them back. A virtual machine may have returned
-// its free memory to its host, which then makes each page anew when it is next used, at many times the
-// cost of a page of the machine's own: as much as 3 µs a message was seen, on whichever side ran after
-// the pause. What was just freed is used first.
-func touchMemory(n int) error {
-	n = min(n, availableMemory()/2) &^ (1<<21 - 1)
-	if n <= 0 {
+const (
+	// touchTime bounds how long one taking of memory may last: a host short of memory gives it slowly.
+	touchTime = 5 * time.Second
+	touchStep = 64 << 20
+)
+
+// heldMemory is memory taken between two runs and given back when the next begins. A virtual machine
+// may return its free memory to its host, which then makes each page anew when it is next used, at many
+// times the cost of a page of the machine's own: as much as 3 µs a message was seen, on whichever side
+// ran after a pause. What was just freed is used first.
+type heldMemory struct{ b []byte }
+
+// take takes what is missing of so many bytes, as long as half of the machine's memory stays free.
+func (h *heldMemory) take(n int) error {
+	n = min(n, availableMemory()/2) &^ (touchStep - 1)
+	if n <= 0 || h.b != nil {
 		return nil
 	}
-	m, err := syscall.Mmap(-1, 0, n, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
+	b, err := syscall.Mmap(-1, 0, n, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
 	if err != nil {
 		return err
 	}
+	h.b = b
 	const hugePage, populateWrite = 14, 23 // MADV_HUGEPAGE, MADV_POPULATE_WRITE
-	_ = advise(m, hugePage)                // only quicker
-	return errors.Join(advise(m, populateWrite), syscall.Munmap(m))
+	_ = advise(b, hugePage)                // only quicker
+	for begin := time.Now(); len(b) > 0 && time.Since(begin) < touchTime; b = b[touchStep:] {
+		if err := advise(b[:touchStep], populateWrite); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// release gives it back.
+func (h *heldMemory) release() error {
+	b := h.b
+	h.b = nil
+	if b == nil {
+		return nil
+	}
+	return syscall.Munmap(b)
 }
 
 func advise(m []byte, advice uintptr) error {
