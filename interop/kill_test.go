@@ -90,6 +90,12 @@ func killAndComeBack(t *testing.T, flush string) {
 	for i, l := range loads {
 		checkKilled(t, reader, l.args["topic"].(string), sends[i], consumers[i])
 	}
+	if err := c.StopBroker(); err != nil {
+		t.Fatal(err)
+	}
+	if err := suite.ours.CheckStore(c.Place); err != nil {
+		t.Error(err)
+	}
 }
 
 // place is where a message lies in a topic.

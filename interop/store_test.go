@@ -59,11 +59,16 @@ func handOver(t *testing.T, first, second harness.Target, kill bool) {
 		w.checkGroup()
 		w.sendDelayed(turn)
 		before = w.content()
-		if kill {
+		if kill && turn < 2 {
 			c.KillBroker()
 			c.Close()
-		} else if err := c.Stop(); err != nil {
+			continue
+		}
+		if err := c.Stop(); err != nil {
 			t.Fatal(err)
+		}
+		if err := suite.ours.CheckStore(place); err != nil {
+			t.Errorf("store of %s after turn %d: %v", target.Name(), turn, err)
 		}
 	}
 }

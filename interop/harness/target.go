@@ -240,6 +240,22 @@ func (o *Ours) StartBroker(p Place) (*Process, error) {
 	return Command{Name: "broker", Argv: argv, Env: []string{"HOME=" + p.Dir}, Logs: p.Dir, Dir: p.Dir}.Start()
 }
 
+// CheckStore has our offline tool prove the files of the stopped broker at
+// the place, whoever wrote them, against each other.
+func (o *Ours) CheckStore(p Place) error {
+	if err := o.build(); err != nil {
+		return err
+	}
+	conf := filepath.Join(p.Dir, "check.properties")
+	if err := writeProperties(conf, p.brokerProperties(nil)); err != nil {
+		return err
+	}
+	if out, err := exec.Command(filepath.Join(o.bin, "mqadmin"), "store", "check", "-c", conf, p.Store()).CombinedOutput(); err != nil {
+		return fmt.Errorf("mqadmin store check: %w\n%s", err, out)
+	}
+	return nil
+}
+
 // Mixed has the name server of one make and the broker of another.
 type Mixed struct {
 	Title              string
