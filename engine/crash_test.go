@@ -50,6 +50,25 @@ func TestKill(t *testing.T) {
 	}
 }
 
+// What was recovered after a kill was written and perhaps never synced: a power
+// loss after it must find what was claimed since.
+func TestKillThenPowerLoss(t *testing.T) {
+	for range *crashes {
+		seed := rand.Uint64()
+		for _, change := range variants() {
+			opts := small()
+			change(&opts)
+			opts.CheckpointBytes = 100 << 10
+			powerLoss(t, opts, seed, func(fs *vfs.CrashFS, seed uint64) *vfs.CrashFS {
+				if seed%2 == 0 {
+					return fs.Kill()
+				}
+				return fs.Crash(seed)
+			}, false)
+		}
+	}
+}
+
 // powerLoss runs a store through some lives, each ended by crash, and verifies
 // at the begin of each what the ones before promised.
 func powerLoss(t *testing.T, opts Options, seed uint64, crash func(*vfs.CrashFS, uint64) *vfs.CrashFS, keepsAll bool) {

@@ -213,11 +213,16 @@ func (s *Store) recoverQueues(p plan, end message.PhyOffset) (message.PhyOffset,
 		// all deleted by hand are built again, as Java does.
 		return min(max(s.queues.MaxPhy(), p.from), end, s.queuesFrom(p)), nil
 	}
-	durable := min(p.queues, end)
-	if err := s.queues.Recover(durable, s.log.MinOffset(), end, false); err != nil {
-		return 0, err
+	from := min(p.queues, end)
+	var err error
+	if p.claimed < from {
+		// By a mark: what lies between is as it was written, and has to be
+		// synced before it is claimed.
+		err = s.queues.Recover(p.claimed, s.log.MinOffset(), from, true)
+	} else {
+		err = s.queues.Recover(from, s.log.MinOffset(), end, false)
 	}
-	return durable, nil
+	return from, err
 }
 
 // queuesFrom is where dispatch begins at the latest after a clean stop: at the
