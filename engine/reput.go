@@ -214,7 +214,7 @@ func (d *dispatcher) close() {
 // dispatch adds one record to its queue and the index and tells of it.
 func (d *dispatcher) dispatch(r message.Record, arrived func(*Arrival)) error {
 	if topic := r.Topic(); d.topic != string(topic) {
-		d.topic = string(topic)
+		d.topic = d.topicName(topic, r.QueueID())
 	}
 	props := r.Properties().Dispatch()
 	off := d.it.Offset() - message.PhyOffset(len(r))
@@ -238,6 +238,15 @@ func (d *dispatcher) dispatch(r message.Record, arrived func(*Arrival)) error {
 		return d.toIndex(r, props, off)
 	}
 	return nil
+}
+
+// topicName makes a string of a topic, without an allocation where there is a
+// queue that has it.
+func (d *dispatcher) topicName(topic []byte, queueID int32) string {
+	if q := d.store.queues.QueueBytes(topic, queueID); q != nil {
+		return q.Key().Topic
+	}
+	return string(topic)
 }
 
 func (d *dispatcher) toQueue(a *Arrival, u consumequeue.Unit) error {
