@@ -101,8 +101,16 @@ func (e *Env) begin() error {
 	return errors.Join(os.MkdirAll(e.run, 0o755), e.memory.take(e.Touch<<30), e.memory.release())
 }
 
-func (e *Env) end() error {
-	err := errors.Join(os.RemoveAll(e.run), e.memory.take(e.Touch<<30))
+func (e *Env) end(manyFiles bool) error {
+	doomed := []string{e.run}
+	if manyFiles { // only the large ones
+		doomed = []string{filepath.Join(e.run, "store", "commitlog"), filepath.Join(e.run, "store", "index")}
+	}
+	var err error
+	for _, dir := range doomed {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	err = errors.Join(err, e.memory.take(e.Touch<<30))
 	syscall.Sync()
 	return err
 }

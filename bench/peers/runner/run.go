@@ -143,7 +143,7 @@ func runStudy(e *Env, s Study, o *Options, out, progress io.Writer) (map[string]
 				}
 			}
 			begin := time.Now()
-			r, err := runSide(e, side)
+			r, err := runSide(e, s, side)
 			fmt.Fprintf(progress, "  round %d of %d, %s: %v\n", round+1, rounds, side.Name, time.Since(begin).Round(100*time.Millisecond))
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", side.Name, err)
@@ -154,10 +154,10 @@ func runStudy(e *Env, s Study, o *Options, out, progress io.Writer) (map[string]
 	return runs, nil
 }
 
-func runSide(e *Env, side Side) (Results, error) {
+func runSide(e *Env, s Study, side Side) (Results, error) {
 	if err := e.begin(); err != nil {
 		return nil, err
 	}
 	r, err := side.Run(e)
-	return r, cmp.Or(err, e.end())
+	return r, cmp.Or(err, e.end(s.ManyFiles))
 }

@@ -66,9 +66,10 @@ func syncBars(m Medians, writers int) []Bar {
 func queuesStudy() Study {
 	const queues = 10_000
 	return Study{
-		Name:  "queues",
-		Title: "engine: put, flush=async, writers=1, 10,000 queues",
-		Sides: []Side{oursPut("async", 1, queues), javaPut("async", "default", 1, queues)},
+		Name:      "queues",
+		ManyFiles: true,
+		Title:     "engine: put, flush=async, writers=1, 10,000 queues",
+		Sides:     []Side{oursPut("async", 1, queues), javaPut("async", "default", 1, queues)},
 		Bars: func(m Medians) []Bar {
 			ours, text := m["ours"]["put"], "10,000 queues: msgs/s of Java's store"
 			bars := []Bar{atMost("10,000 queues: anonymous memory", "MiB", ours.Anonymous, 0, 128)}

@@ -22,6 +22,10 @@ type Side struct {
 type Study struct {
 	Name, Title string
 	Sides       []Side
+	// ManyFiles says that a run makes so many files that deleting them would slow the next: ext4 without a
+	// journal passes over each inode deleted in the last minutes when it looks for a free one, which took
+	// 20 µs a message. They stay until the end then.
+	ManyFiles bool
 	// Once says that more than one round would tell nothing more.
 	Once bool
 	// Bars judges the medians, by side. It is asked only for sides that ran.
