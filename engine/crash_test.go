@@ -25,46 +25,37 @@ type life struct {
 // files agree with each other, every message that was promised to be durable is
 // there once and in order, and no queue offset that anybody saw is used again.
 func TestPowerLoss(t *testing.T) {
-	for range *crashes {
-		seed := rand.Uint64()
-		for _, change := range variants() {
-			opts := small()
-			change(&opts)
-			opts.CheckpointBytes = 100 << 10
-			powerLoss(t, opts, seed, func(fs *vfs.CrashFS, seed uint64) *vfs.CrashFS { return fs.Crash(seed) }, false)
-		}
-	}
+	crashAll(t, (*vfs.CrashFS).Crash, func(*Options) bool { return false })
 }
 
 // After a kill of the process nothing that was acknowledged is missing, but
 // what a transient pool had not committed.
 func TestKill(t *testing.T) {
-	for range *crashes {
-		seed := rand.Uint64()
-		for _, change := range variants() {
-			opts := small()
-			change(&opts)
-			opts.CheckpointBytes = 100 << 10
-			powerLoss(t, opts, seed, func(fs *vfs.CrashFS, _ uint64) *vfs.CrashFS { return fs.Kill() }, !opts.TransientPool)
-		}
-	}
+	crashAll(t, func(fs *vfs.CrashFS, _ uint64) *vfs.CrashFS { return fs.Kill() }, func(o *Options) bool { return !o.TransientPool })
 }
 
 // What was recovered after a kill was written and perhaps never synced: a power
 // loss after it must find what was claimed since.
 func TestKillThenPowerLoss(t *testing.T) {
+	crashAll(t, func(fs *vfs.CrashFS, seed uint64) *vfs.CrashFS {
+		if seed%2 == 0 {
+			return fs.Kill()
+		}
+		return fs.Crash(seed)
+	}, func(*Options) bool { return false })
+}
+
+// crashAll runs the histories in each mode; keepsAll says in which of them
+// a crash may lose nothing that was acknowledged.
+func crashAll(t *testing.T, crash func(*vfs.CrashFS, uint64) *vfs.CrashFS, keepsAll func(*Options) bool) {
+	t.Helper()
 	for range *crashes {
 		seed := rand.Uint64()
 		for _, change := range variants() {
 			opts := small()
 			change(&opts)
 			opts.CheckpointBytes = 100 << 10
-			powerLoss(t, opts, seed, func(fs *vfs.CrashFS, seed uint64) *vfs.CrashFS {
-				if seed%2 == 0 {
-					return fs.Kill()
-				}
-				return fs.Crash(seed)
-			}, false)
+			powerLoss(t, opts, seed, crash, keepsAll(&opts))
 		}
 	}
 }

@@ -77,7 +77,7 @@ func (d *dispatcher) run() {
 	s := d.store
 	defer s.running.Done()
 	for {
-		err := d.mendQueues()
+		err := d.mendReported()
 		if err == nil {
 			err = d.dispatchTo(s.log.ConfirmOffset(), s.arrived)
 		}
@@ -191,17 +191,19 @@ func (d *dispatcher) publish(off message.PhyOffset) {
 	s.reput.Store(int64(off))
 	if int64(off) >= d.nextMark {
 		d.nextMark = int64(off) + s.opts.MarkBytes
-		select {
-		case s.marks.due <- struct{}{}:
-		default:
-		}
+		request(s.marks.due)
 	}
 	if int64(off) >= d.nextCheckpoint {
 		d.nextCheckpoint = int64(off) + s.opts.CheckpointBytes
-		select {
-		case s.checkpoints.ready <- struct{}{}:
-		default:
-		}
+		request(s.checkpoints.ready)
+	}
+}
+
+// request asks for work that is done once however often it was asked for.
+func request(ch chan<- struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
 	}
 }
 
@@ -348,8 +350,8 @@ func (s *Store) reportDamage(key consumequeue.Key, cause error) {
 	}
 }
 
-// mendQueues builds the queues again that readers found damaged.
-func (d *dispatcher) mendQueues() error {
+// mendReported builds the queues again that readers found damaged.
+func (d *dispatcher) mendReported() error {
 	for {
 		select {
 		case found := <-d.store.damage:
