@@ -11,7 +11,7 @@ import (
 
 const (
 	// touchTime bounds how long one taking of memory may last: a host short of memory gives it slowly.
-	touchTime = 5 * time.Second
+	touchTime = time.Minute
 	touchStep = 64 << 20
 )
 
