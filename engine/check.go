@@ -1,10 +1,13 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"path/filepath"
+	"slices"
 
 	"github.com/rocketlog/rocketlog/commitlog"
 	"github.com/rocketlog/rocketlog/consumequeue"
@@ -35,12 +38,23 @@ type Report struct {
 	IndexEntries   int64
 	Problems       []Problem
 	Found          int // how many problems there are, listed or not
+	// Notes are what is no problem and yet worth knowing: messages of topics
+	// that were deleted, which stay in the log until they expire.
+	Notes []Problem
+	Noted int // how many notes there are, listed or not
 }
 
 func (r *Report) add(file string, offset int64, format string, args ...any) {
 	r.Found++
 	if len(r.Problems) < problemsKept {
 		r.Problems = append(r.Problems, Problem{file, offset, fmt.Sprintf(format, args...)})
+	}
+}
+
+func (r *Report) note(file string, offset int64, format string, args ...any) {
+	r.Noted++
+	if len(r.Notes) < problemsKept {
+		r.Notes = append(r.Notes, Problem{file, offset, fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -59,7 +73,7 @@ func Check(dir string, opts *Options, progress func(at, end message.PhyOffset)) 
 	if err != nil {
 		return nil, fmt.Errorf("the store in %s is in use: %w", dir, err)
 	}
-	c := checker{store: s, report: &Report{}, progress: progress, next: map[consumequeue.Key]message.QueueOffset{}}
+	c := checker{store: s, report: &Report{}, progress: progress, lives: map[consumequeue.Key]*queueLife{}, again: map[string]bool{}}
 	err = c.run()
 	return c.report, errors.Join(err, s.closeFiles())
 }
@@ -69,7 +83,27 @@ type checker struct {
 	store    *Store
 	report   *Report
 	progress func(at, end message.PhyOffset)
-	next     map[consumequeue.Key]message.QueueOffset // end of each queue as the log says
+	lives    map[consumequeue.Key]*queueLife // of each queue as the log says
+	again    map[string]bool                 // topics that were deleted and made again
+}
+
+// queueLife is what the log says of a queue since its topic was made, or made again.
+type queueLife struct {
+	next message.QueueOffset // end of the queue
+	// held are the entries that disagree. They are no problem if it turns out
+	// that the topic was deleted and made again: then they are of its next life.
+	held  []Problem
+	found int // how many there are, held or not
+}
+
+// heldMax bounds the problems held of one queue.
+const heldMax = 20
+
+func (l *queueLife) add(p Problem) {
+	l.found++
+	if len(l.held) < heldMax {
+		l.held = append(l.held, p)
+	}
 }
 
 func (c *checker) run() error {
@@ -156,10 +190,18 @@ func (c *checker) checkRecord(d *dispatcher, off message.PhyOffset, m message.Re
 	d.topic = string(m.Topic())
 	key := consumequeue.Key{Topic: d.topic, QueueID: m.QueueID()}
 	at := m.QueueOffset()
-	if want, seen := c.next[key]; seen && at != want {
-		r.add("commitlog", int64(off), "the record is message %d of %v, expected %d", at, key, want)
+	l := c.lives[key]
+	switch {
+	case l == nil:
+		l = &queueLife{}
+		c.lives[key] = l
+	case at == 0:
+		*l = queueLife{} // the topic was deleted and made again
+		c.again[key.Topic] = true
+	case at != l.next:
+		r.add("commitlog", int64(off), "the record is message %d of %v, expected %d", at, key, l.next)
 	}
-	c.next[key] = at + 1
+	l.next = at + 1
 	q := s.queues.Queue(key.Topic, key.QueueID)
 	if q == nil || at < q.MinOffset() {
 		return // reported with the queue's ends, or expired
@@ -169,11 +211,21 @@ func (c *checker) checkRecord(d *dispatcher, off message.PhyOffset, m message.Re
 		return // beyond the end, which is reported once
 	}
 	want := consumequeue.Unit{Offset: off, Size: int32(len(m)), TagsCode: d.tagsCode(m, m.Properties().Dispatch())}
-	if u.Offset != want.Offset || u.Size != want.Size {
-		r.add(key.String(), int64(at), "the entry points to %d bytes at %d, the message has %d at %d", u.Size, u.Offset, want.Size, want.Offset)
-	} else if u.TagsCode != want.TagsCode && !isExtAddress(u.TagsCode) {
-		r.add(key.String(), int64(at), "the entry's tags code is %d, the message's %d", u.TagsCode, want.TagsCode)
+	if text := disagreement(u, want); text != "" {
+		l.add(Problem{key.String(), int64(at), text})
 	}
+}
+
+// disagreement says how an entry differs from what the log says, empty if it
+// does not.
+func disagreement(u, want consumequeue.Unit) string {
+	switch {
+	case u.Offset != want.Offset || u.Size != want.Size:
+		return fmt.Sprintf("the entry points to %d bytes at %d, the message has %d at %d", u.Size, u.Offset, want.Size, want.Offset)
+	case u.TagsCode != want.TagsCode && !isExtAddress(u.TagsCode):
+		return fmt.Sprintf("the entry's tags code is %d, the message's %d", u.TagsCode, want.TagsCode)
+	}
+	return ""
 }
 
 // isExtAddress tells whether a tags code is the place of a unit of Java's
@@ -182,24 +234,40 @@ func isExtAddress(tagsCode int64) bool { return tagsCode < math.MinInt32 }
 
 func (c *checker) checkQueueEnds() {
 	s, r := c.store, c.report
-	for _, q := range s.queues.Queues() {
+	queues := s.queues.Queues()
+	slices.SortFunc(queues, func(a, b *consumequeue.ConsumeQueue) int { return compareKeys(a.Key(), b.Key()) })
+	for _, q := range queues {
 		key := q.Key()
 		r.Queues++
 		r.Units += int64(q.MaxOffset() - q.MinOffset())
-		want, seen := c.next[key]
-		if have := q.MaxOffset(); seen && have > want {
-			r.add(key.String(), int64(want), "the queue goes on to %d, the log ends it here", have)
-		} else if seen && have < want && r.Clean {
-			r.add(key.String(), int64(have), "the queue ends here, the log has messages up to %d", want)
+		l, seen := c.lives[key]
+		if !seen {
+			continue
 		}
-		delete(c.next, key)
+		delete(c.lives, key)
+		for _, p := range l.held {
+			r.add(p.File, p.Offset, "%s", p.Text)
+		}
+		r.Found += l.found - len(l.held)
+		if have := q.MaxOffset(); have > l.next {
+			r.add(key.String(), int64(l.next), "the queue goes on to %d, the log ends it here", have)
+		} else if have < l.next && r.Clean {
+			r.add(key.String(), int64(have), "the queue ends here, the log has messages up to %d", l.next)
+		}
 	}
-	if !r.Clean {
-		return // what was not dispatched yet is no damage
+	for _, key := range slices.SortedFunc(maps.Keys(c.lives), compareKeys) {
+		want := c.lives[key].next
+		switch {
+		case len(s.queues.TopicQueues(key.Topic)) == 0, c.again[key.Topic]:
+			r.note(key.String(), 0, "the log has messages up to %d, of a topic without queues: deleted, or not built yet", want)
+		case r.Clean: // else it may just not be dispatched yet
+			r.add(key.String(), 0, "there is no queue, the log has messages up to %d", want)
+		}
 	}
-	for key, want := range c.next {
-		r.add(key.String(), 0, "there is no queue, the log has messages up to %d (a deleted topic?)", want)
-	}
+}
+
+func compareKeys(a, b consumequeue.Key) int {
+	return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.QueueID, b.QueueID))
 }
 
 func (c *checker) checkIndex() error {

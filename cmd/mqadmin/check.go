@@ -55,20 +55,31 @@ func printReport(out io.Writer, dir string, r *engine.Report) error {
 	if err != nil {
 		return err
 	}
+	if r.Noted > 0 {
+		if err := printProblems(out, "notes   ", r.Notes, r.Noted); err != nil {
+			return err
+		}
+	}
 	if r.Found == 0 {
 		_, err = fmt.Fprintln(out, "result   no problem found")
 		return err
 	}
-	if _, err := fmt.Fprintf(out, "result   problems found: %d\n", r.Found); err != nil {
+	return printProblems(out, "result   problems found:", r.Problems, r.Found)
+}
+
+// printProblems prints how many there are, and those that are listed.
+func printProblems(out io.Writer, title string, listed []engine.Problem, count int) error {
+	if _, err := fmt.Fprintf(out, "%s %d\n", title, count); err != nil {
 		return err
 	}
-	for _, p := range r.Problems {
+	for _, p := range listed {
 		if _, err := fmt.Fprintln(out, " ", p); err != nil {
 			return err
 		}
 	}
-	if more := r.Found - len(r.Problems); more > 0 {
-		_, err = fmt.Fprintf(out, "  and %d more\n", more)
+	if more := count - len(listed); more > 0 {
+		_, err := fmt.Fprintf(out, "  and %d more\n", more)
+		return err
 	}
-	return err
+	return nil
 }
