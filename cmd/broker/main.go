@@ -36,6 +36,12 @@ func run(args []string, stdout, stderr io.Writer, signals <-chan os.Signal) int 
 		_, _ = stdout.Write(properties.Format(config.entries(line.printImportant)))
 		return daemon.ExitOK
 	}
+	stopProfile, err := startProfile(line.profile)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return daemon.ExitUsage
+	}
+	defer stopProfile()
 	running, err := start(log, config)
 	if err != nil {
 		log.Error("broker does not start", "err", err)
@@ -51,6 +57,7 @@ type commandLine struct {
 	storeDir       string
 	printAll       bool
 	printImportant bool
+	profile        string
 }
 
 const usage = `Usage: %s [flags]
@@ -63,6 +70,8 @@ environment variable NAMESRV_ADDR, it brings its own on port 9876.
   -d, --storePathRootDir DIR  the data, in place of the folder in the settings
   -p, --printConfigItem       print all settings and exit
   -m, --printImportantConfig  print the important settings and exit
+  --profile KIND[=DIR]        write a profile to DIR, or the working folder, when
+                              it stops: cpu, mem, mutex, block, trace or goroutine
   -h, --help                  print this and exit
 `
 
@@ -85,6 +94,7 @@ func parseFlags(args []string, stderr io.Writer) (*commandLine, int) {
 	}
 	on(&line.printAll, "p", "printConfigItem")
 	on(&line.printImportant, "m", "printImportantConfig")
+	flags.StringVar(&line.profile, "profile", "", "")
 	switch err := flags.Parse(args[1:]); {
 	case err == flag.ErrHelp:
 		return nil, daemon.ExitOK

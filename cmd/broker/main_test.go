@@ -101,6 +101,7 @@ func TestExitsWithoutServing(t *testing.T) {
 		{"absent file", []string{"-c", "/nonexistent/x.conf"}, daemon.ExitFailed, "no such file"},
 		{"wrong line", []string{"-c", configFile(t, "# port", "listenPort=x")}, daemon.ExitFailed, "broker.conf:2: listenPort"},
 		{"wrong syntax", []string{"-c", configFile(t, `a=\u1`)}, daemon.ExitFailed, "broker.conf:1: a: malformed"},
+		{"unknown profile", []string{"-n", "127.0.0.1:1", "-c", small(t), "--profile", "gc"}, daemon.ExitUsage, "block, cpu, goroutine, mem, mutex, trace"},
 		{"wrong value", []string{"-n", "127.0.0.1:1", "-c", small(t, "flushDiskType=NEVER")}, daemon.ExitFailed, "property flushDiskType"},
 		{"wrong name server", []string{"-n", "localhost", "-c", small(t)}, daemon.ExitFailed, "property namesrvAddr"},
 		{"wrong value with own name server", []string{"-c", small(t, "namesrvListenPort=-1", "flushDiskType=NEVER")}, daemon.ExitFailed, "property flushDiskType"},
@@ -118,8 +119,10 @@ func TestServesWithItsOwnNameServer(t *testing.T) {
 	var out output
 	signals := make(chan os.Signal, 2)
 	exit := make(chan int, 1)
-	file := small(t, "namesrvListenPort=-1", "flushdisktype=SYNC_FLUSH")
-	go func() { exit <- run([]string{"mqbroker", "-c", file}, &out, &out, signals) }()
+	file, profiles := small(t, "namesrvListenPort=-1", "flushdisktype=SYNC_FLUSH"), t.TempDir()
+	go func() {
+		exit <- run([]string{"mqbroker", "-c", file, "-profile", "mem=" + profiles}, &out, &out, signals)
+	}()
 
 	out.find(t, `msg="The broker\[broker-a, (127.0.0.1:\d+)\] boot success"`)
 	if route := routed(t, out.find(t, `msg="The Name Server boot success" addr=(\S+)`)); !strings.Contains(route, `"brokerName":"broker-a"`) {
@@ -143,6 +146,9 @@ func TestServesWithItsOwnNameServer(t *testing.T) {
 	out.find(t, `reason=(unregistered)`)
 	if _, err := os.Stat(filepath.Join(store, "abort")); !os.IsNotExist(err) {
 		t.Errorf("the store was not closed: %v", err)
+	}
+	if info, err := os.Stat(filepath.Join(profiles, "mem.pprof")); err != nil || info.Size() == 0 {
+		t.Errorf("no profile was written: %v", err)
 	}
 }
 
