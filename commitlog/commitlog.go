@@ -153,6 +153,7 @@ func Open(fs vfs.FS, dir string, opts *Options) (*CommitLog, error) {
 	var err error
 	l.q, err = mappedfile.Open(fs, dir, mappedfile.Options{
 		FileSize: l.opts.FileSize, RingSize: ring, LockRing: l.opts.TransientPool,
+		ZeroAhead: l.opts.SyncFlush,
 		MaxMapped: l.opts.MaxMapped, PreheatMax: l.opts.PreheatMax, ReadOnly: l.opts.ReadOnly,
 	})
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 )
 
 // Allocator makes the next file before the writer needs it, and keeps a window
-// of pages ahead of the writer in memory (Java: AllocateMappedFileService and
-// the warm-up of DefaultMappedFile). All of it happens on one goroutine, off
+// of pages ahead of the writer in memory, or filled with zeros (Java:
+// AllocateMappedFileService and the warm-up of DefaultMappedFile). All of it happens on one goroutine, off
 // the put path: the writer only compares a number (Queue.attention).
 //
 // The window follows the writer's speed: it doubles when the writer caught up
@@ -30,8 +30,10 @@ type Allocator struct {
 	err     error // why the last attempt at want failed
 	tries   int   // attempts that ended
 
-	window    int64 // bytes to keep ahead, 0 when preheating is off
-	preheated int64 // offset up to which pages were asked for
+	window    int64 // bytes to make ready ahead, 0 when that is off
+	chunk     int64 // how many at a time
+	preheated int64 // offset up to which they were asked for
+	preparing bool  // some are being made ready just now
 	asked     time.Time
 }
 
@@ -45,9 +47,12 @@ const (
 )
 
 func newAllocator(q *Queue) *Allocator {
-	a := &Allocator{q: q, want: -1}
+	a := &Allocator{q: q, want: -1, chunk: preheatChunk}
+	if q.ring != nil {
+		a.chunk = zeroChunk
+	}
 	a.changed = sync.NewCond(&a.mu)
-	if q.ring == nil && q.opts.PreheatMax > 0 {
+	if (q.ring == nil || q.opts.ZeroAhead) && q.opts.PreheatMax > 0 {
 		a.window = min(preheatMin, q.opts.PreheatMax)
 	}
 	return a
@@ -139,7 +144,7 @@ func (a *Allocator) take(start int64) (*File, error) {
 func (a *Allocator) drop() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for a.want >= 0 && !a.closed {
+	for (a.want >= 0 || a.preparing) && !a.closed {
 		a.changed.Wait()
 	}
 	f := a.next
@@ -174,18 +179,32 @@ func (a *Allocator) run() {
 			continue
 		}
 		if f, from, n := a.nextChunk(); f != nil {
-			a.preheated = from + n
-			f.pins.Add(1) // hot anyhow: the writer or the allocator has it pinned
-			a.mu.Unlock()
-			// Without memory to spare the writer's own fault does it.
-			_ = f.mapping.Preheat(int(from-f.start), int(n))
-			f.release()
-			a.mu.Lock()
+			a.prepare(f, from, n)
 			continue
 		}
 		a.changed.Wait()
 	}
 	a.running = false
+	a.changed.Broadcast()
+}
+
+// prepare makes n bytes of f ready for the writer, with the lock released
+// meanwhile.
+func (a *Allocator) prepare(f *File, from, n int64) {
+	a.preheated, a.preparing = from+n, true
+	f.pins.Add(1) // hot anyhow: the writer or the allocator has it pinned
+	a.mu.Unlock()
+	// A failure is not told: without memory to spare the writer's own fault
+	// brings the page in, and a disk that takes no zeros is met by the next
+	// commit or sync.
+	if a.q.ring == nil {
+		_ = f.mapping.Preheat(int(from-f.start), int(n))
+	} else {
+		_ = a.q.ahead.zero(f, from, n, a.q.Wrote)
+	}
+	f.release()
+	a.mu.Lock()
+	a.preparing = false
 	a.changed.Broadcast()
 }
 
@@ -227,6 +246,6 @@ func (a *Allocator) nextChunk() (f *File, from, n int64) {
 	default:
 		return nil, 0, 0
 	}
-	n = min(preheatChunk-(from-f.start)%preheatChunk, f.End()-from)
+	n = min(a.chunk-(from-f.start)%a.chunk, f.End()-from)
 	return f, from, n
 }

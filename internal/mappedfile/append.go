@@ -126,6 +126,7 @@ func (q *Queue) TruncateTo(offset, durable int64, zero bool) error {
 	if err := q.removeWhere(func(f *File) bool { return f.start >= offset }); err != nil {
 		return err
 	}
+	q.ahead.reset()
 	q.setPositions(offset)
 	q.flushed.Store(min(offset, durable))
 	f := q.FileAt(offset)

@@ -10,6 +10,8 @@
 //     mapped, even if the file is deleted or turns cold meanwhile.
 //   - Allocator makes the next file before it is needed and brings the pages
 //     just ahead of the writer into memory.
+//   - writtenAhead has space filled with zeros before the committer gets there,
+//     which makes its syncs cheaper.
 //   - ring (the TransientStorePool) holds appended bytes off the heap until
 //     they are committed to the page cache.
 //

@@ -15,6 +15,7 @@ func (q *Queue) Commit() (int64, error) {
 			return at, errors.New("mappedfile: no file to commit to") // a bug: Roll adds it before bytes are reserved
 		}
 		to := min(end, f.End())
+		q.ahead.pass(to)
 		if err := q.commitFile(f, at, to); err != nil {
 			return at, err
 		}

@@ -24,10 +24,14 @@ type Options struct {
 	// LockRing keeps the ring in memory (mlock), as Java's pool does. A
 	// limit that forbids it is not an error.
 	LockRing bool
+	// ZeroAhead fills the space ahead of the committer with zeros, for logs
+	// that are synced often. Without a ring it has no effect.
+	ZeroAhead bool
 	// MaxMapped bounds the cold files that stay mapped for readers. Zero is 8.
 	MaxMapped int
 	// PreheatMax bounds in bytes how far ahead of the writer pages are
-	// brought into memory. Zero is 64 MiB, negative switches it off.
+	// brought into memory, or filled with zeros. Zero is 64 MiB, negative
+	// switches both off.
 	PreheatMax int64
 	// ReadOnly opens the files as they are and refuses to change them.
 	ReadOnly bool
@@ -65,6 +69,7 @@ type Queue struct {
 	flushed   atomic.Int64
 
 	ring  *ring
+	ahead writtenAhead
 	alloc *Allocator
 
 	// Owned by the appending goroutine.

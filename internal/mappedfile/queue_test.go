@@ -69,18 +69,19 @@ func TestQueueAgainstModel(t *testing.T) {
 	for _, ringSize := range []int{0, 10_000} {
 		for range 10 {
 			seed := rand.Uint64()
-			testModel(t, seed, ringSize)
+			zeroAhead := rand.IntN(2) == 0
+			testModel(t, seed, ringSize, zeroAhead)
 			if t.Failed() {
-				t.Fatalf("seed %d, ring %d", seed, ringSize)
+				t.Fatalf("seed %d, ring %d, zero ahead %t", seed, ringSize, zeroAhead)
 			}
 		}
 	}
 }
 
-func testModel(t *testing.T, seed uint64, ringSize int) {
+func testModel(t *testing.T, seed uint64, ringSize int, zeroAhead bool) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	dir := t.TempDir()
-	opts := Options{RingSize: ringSize, MaxMapped: 2, PreheatMax: 8 << 10}
+	opts := Options{RingSize: ringSize, ZeroAhead: zeroAhead, MaxMapped: 2, PreheatMax: 8 << 10}
 	q := openQueue(t, dir, opts)
 	model := map[int64][]byte{}
 	var order []int64
