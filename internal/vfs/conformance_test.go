@@ -278,6 +278,11 @@ func testReadAt(t *testing.T, fsys FS, dir string) {
 		if string(b[:n]) != c.want || !errors.Is(err, c.err) {
 			t.Fatalf("ReadAt(%d bytes, %d) = %q, %v, want %q, %v", c.n, c.off, b[:n], err, c.want, c.err)
 		}
+		clear(b)
+		n, err = f.ReadCold(b, c.off)
+		if string(b[:n]) != c.want || !errors.Is(err, c.err) {
+			t.Fatalf("ReadCold(%d bytes, %d) = %q, %v, want %q, %v", c.n, c.off, b[:n], err, c.want, c.err)
+		}
 	}
 }
 

@@ -44,6 +44,8 @@ func (f *crashFile) Close() error {
 	return nil
 }
 
+func (f *crashFile) ReadCold(p []byte, off int64) (int, error) { return f.ReadAt(p, off) }
+
 func (f *crashFile) ReadAt(p []byte, off int64) (int, error) {
 	defer f.fs.mu.Unlock()
 	if err := f.begin("pread", f.canRead); err != nil {

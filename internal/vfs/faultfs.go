@@ -306,12 +306,18 @@ func (f *faultFile) Close() error {
 	return errors.Join(injected, err)
 }
 
-func (f *faultFile) ReadAt(p []byte, off int64) (int, error) {
+func (f *faultFile) ReadAt(p []byte, off int64) (int, error) { return f.read(f.inner.ReadAt, p, off) }
+
+func (f *faultFile) ReadCold(p []byte, off int64) (int, error) {
+	return f.read(f.inner.ReadCold, p, off)
+}
+
+func (f *faultFile) read(read func([]byte, int64) (int, error), p []byte, off int64) (int, error) {
 	r := f.fs.before(OpRead, f.inner.Name())
 	if r.Err == nil && r.Short == 0 {
-		return f.inner.ReadAt(p, off)
+		return read(p, off)
 	}
-	n, err := f.inner.ReadAt(p[:min(r.Short, len(p))], off)
+	n, err := read(p[:min(r.Short, len(p))], off)
 	switch {
 	case err != nil || n == len(p):
 		return n, err

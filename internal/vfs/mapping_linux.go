@@ -51,6 +51,7 @@ func (f *osFile) Map(off int64, n int, writable bool) (Mapping, error) {
 	if err != nil {
 		return nil, pathError("mmap", f.name, err)
 	}
+	addRegion(data, f.name)
 	return &osMapping{name: f.name, data: data, writable: writable}, nil
 }
 
@@ -153,5 +154,6 @@ func (m *osMapping) Unmap() error {
 	m.checker.Close()
 	data := m.data
 	m.data = nil
+	removeRegion(data)
 	return pathError("munmap", m.name, unix.Munmap(data))
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -90,6 +91,69 @@ func (f *osFile) ReadAt(p []byte, off int64) (n int, err error) {
 		}
 	}
 	return n, nil
+}
+
+// coldPiece is how much ReadCold reads at once.
+const coldPiece = 256 << 10
+
+func (f *osFile) ReadCold(p []byte, off int64) (n int, err error) {
+	f.advise(0, 0, unix.FADV_RANDOM)
+	for err == nil && n < len(p) {
+		at := off + int64(n)
+		piece := p[n:min(n+coldPiece, len(p))]
+		cold := f.uncached(at, len(piece))
+		var m int
+		m, err = f.ReadAt(piece, at)
+		n += m
+		for _, r := range cold {
+			f.advise(r.off, r.n, unix.FADV_DONTNEED)
+		}
+	}
+	return n, err
+}
+
+// span is a range of a file.
+type span struct{ off, n int64 }
+
+// uncached returns the pages of a range that are not in the page cache; none
+// where the system does not tell.
+func (f *osFile) uncached(off int64, n int) (cold []span) {
+	if off < 0 || f.begin("mincore") != nil {
+		return nil
+	}
+	defer f.end()
+	begin := off - off%int64(pageSize)
+	data, err := unix.Mmap(f.fd, begin, n+int(off-begin), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = unix.Munmap(data) }()
+	var present [coldPiece/minPageSize + 2]byte
+	if _, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&data[0])), uintptr(len(data)), uintptr(unsafe.Pointer(&present[0]))); errno != 0 {
+		return nil
+	}
+	pages := (len(data) + pageSize - 1) / pageSize
+	for i := range pages {
+		if present[i]&1 != 0 {
+			continue
+		}
+		page := span{begin + int64(i*pageSize), int64(pageSize)}
+		if last := len(cold) - 1; last >= 0 && cold[last].off+cold[last].n == page.off {
+			cold[last].n += page.n
+		} else {
+			cold = append(cold, page)
+		}
+	}
+	return cold
+}
+
+// advise gives a hint, which may be lost.
+func (f *osFile) advise(off, n int64, advice int) {
+	if f.begin("fadvise") != nil {
+		return
+	}
+	defer f.end()
+	_ = unix.Fadvise(f.fd, off, n, advice)
 }
 
 func (f *osFile) WriteAt(p []byte, off int64) (n int, err error) {

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // The ways around a missing fallocate, which no file system here needs.
@@ -53,6 +55,38 @@ func TestTouchWhileOthersStore(t *testing.T) {
 	}
 	if bytes.Count(b[4:], []byte{0}) != len(b)-4 {
 		t.Fatal("touching changed a byte")
+	}
+}
+
+// A scan leaves the page cache as it was: cold pages cold, hot ones hot.
+func TestReadColdSparesTheCache(t *testing.T) {
+	const size, hot = 4 << 20, 1 << 20
+	f := create(t, OS, filepath.Join(t.TempDir(), "f")).(*osFile)
+	want := bytes.Repeat([]byte("0123456789abcdef"), size/16)
+	_, err := f.WriteAt(want, 0)
+	noErr(t, err)
+	noErr(t, f.Sync())
+	f.advise(0, size, unix.FADV_RANDOM)
+	f.advise(0, size, unix.FADV_DONTNEED)
+	b := make([]byte, size)
+	if len(f.uncached(size/2, coldPiece)) == 0 {
+		t.Skip("the file system keeps its pages")
+	}
+	_, err = f.ReadAt(b[:hot], 0)
+	noErr(t, err)
+	_, err = f.ReadCold(b, 0)
+	noErr(t, err)
+	if !bytes.Equal(b, want) {
+		t.Error("other bytes")
+	}
+	for at := int64(0); at < size; at += coldPiece {
+		cold := int64(0)
+		for _, r := range f.uncached(at, coldPiece) {
+			cold += r.n
+		}
+		if want := at >= hot; want && cold < coldPiece || !want && cold > 0 {
+			t.Errorf("%d of %d bytes at %d are cold, %d are hot", cold, coldPiece, at, hot)
+		}
 	}
 }
 

@@ -69,6 +69,10 @@ type File interface {
 	io.ReaderAt
 	io.WriterAt
 	io.Closer
+	// ReadCold is ReadAt for a scan of old data: what it has to bring into the
+	// page cache leaves it again, and what was there stays. It switches off
+	// reading ahead for the whole File, so a scan opens one of its own.
+	ReadCold(p []byte, off int64) (n int, err error)
 	// Name is the path that the file was opened by.
 	Name() string
 	// Size is the current length in bytes.
