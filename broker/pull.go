@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -256,6 +257,12 @@ func (d *pulling) run(resp *remoting.Command, mayHold bool) *remoting.Command {
 		return resp
 	}
 	d.read()
+	if err := d.res.Err; err != nil {
+		d.free()
+		c := call{resp: resp}
+		c.fail(fmt.Errorf("messages cannot be read: %w", err))
+		return resp
+	}
 	code := d.code()
 	if code == protocol.PullNotFound && mayHold {
 		held, err := d.wait()

@@ -3,9 +3,11 @@ package commitlog
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync/atomic"
 
 	"github.com/rocketlog/rocketlog/internal/mappedfile"
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -51,14 +53,27 @@ func (l *CommitLog) Append(m *message.Message, seq *Sequence) (Result, error) {
 	res := Result{PhyOffset: l.MaxOffset(), StoreTimestamp: l.storeTimeLocked()}
 	if seq != nil {
 		res.QueueOffset = seq.Next()
-		seq.next.Add(1)
 	}
 	m.StoreTimestamp, m.PhyOffset, m.QueueOffset = res.StoreTimestamp, res.PhyOffset, res.QueueOffset
-	message.EncodeRecord(dst, m, crc)
+	if err := encode(dst, m, crc); err != nil {
+		l.put.Unlock()
+		return Result{}, err
+	}
+	if seq != nil {
+		seq.next.Add(1)
+	}
 	res.End = message.PhyOffset(l.q.Advance(size))
 	l.put.Unlock()
 	l.appended()
 	return res, nil
+}
+
+// encode writes a record to its place, which may be a mapping that has lost
+// its file.
+func encode(dst []byte, m *message.Message, crc uint32) (err error) {
+	defer vfs.CatchFaults(debug.SetPanicOnFault(true), &err)
+	message.EncodeRecord(dst, m, crc)
+	return nil
 }
 
 // AppendBatch adds one record for each item, all in one piece of one file,
@@ -83,17 +98,20 @@ func (l *CommitLog) AppendBatch(m *message.Message, items []message.BatchItem, s
 		return Result{}, err
 	}
 	res := Result{PhyOffset: l.MaxOffset(), StoreTimestamp: l.storeTimeLocked(), QueueOffset: seq.Next()}
-	seq.next.Add(int64(len(items)))
 	one.StoreTimestamp, one.PhyOffset, one.QueueOffset = res.StoreTimestamp, res.PhyOffset, res.QueueOffset
 	for i := range items {
 		one.Body, one.Properties, one.Flag = items[i].Body, items[i].Properties, items[i].Flag
 		size := one.RecordSize()
-		message.EncodeRecord(dst[:size], &one, message.BodyCRC(one.Body))
+		if err := encode(dst[:size], &one, message.BodyCRC(one.Body)); err != nil {
+			l.put.Unlock()
+			return Result{}, err
+		}
 		offsets[i] = one.PhyOffset
 		dst = dst[size:]
 		one.PhyOffset += message.PhyOffset(size)
 		one.QueueOffset++
 	}
+	seq.next.Add(int64(len(items)))
 	res.End = message.PhyOffset(l.q.Advance(total))
 	l.put.Unlock()
 	m.StoreTimestamp, m.PhyOffset, m.QueueOffset = res.StoreTimestamp, res.PhyOffset, res.QueueOffset
@@ -120,11 +138,19 @@ func (l *CommitLog) AppendRaw(at message.PhyOffset, raw []byte) error {
 		if err != nil {
 			return err
 		}
-		copy(dst, raw[:n])
+		if err := copyTo(dst, raw[:n]); err != nil {
+			return err
+		}
 		l.q.Advance(n)
 		raw = raw[n:]
 	}
 	l.appended()
+	return nil
+}
+
+func copyTo(dst, raw []byte) (err error) {
+	defer vfs.CatchFaults(debug.SetPanicOnFault(true), &err)
+	copy(dst, raw)
 	return nil
 }
 
@@ -182,10 +208,18 @@ func (l *CommitLog) nextFileLocked() error {
 		if err != nil {
 			return err
 		}
-		message.EncodeBlankHeader(dst, rest)
+		if err := encodeBlank(dst, rest); err != nil {
+			return err
+		}
 		l.q.Skip(message.BlankSizeMin)
 	}
 	return l.rollLocked()
+}
+
+func encodeBlank(dst []byte, size int64) (err error) {
+	defer vfs.CatchFaults(debug.SetPanicOnFault(true), &err)
+	message.EncodeBlankHeader(dst, size)
+	return nil
 }
 
 func (l *CommitLog) rollLocked() error {

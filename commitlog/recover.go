@@ -2,7 +2,9 @@ package commitlog
 
 import (
 	"errors"
+	"runtime/debug"
 
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -28,8 +30,9 @@ func (l *CommitLog) Recover(off message.PhyOffset, trust Trust, zero bool, fn fu
 }
 
 // Scan walks the log without changing it; see Recover.
-func (l *CommitLog) Scan(off, limit message.PhyOffset, trust Trust, fn func(message.PhyOffset, message.Record) error) (Recovery, error) {
-	rec := Recovery{From: off, End: off}
+func (l *CommitLog) Scan(off, limit message.PhyOffset, trust Trust, fn func(message.PhyOffset, message.Record) error) (rec Recovery, err error) {
+	defer vfs.CatchFaults(debug.SetPanicOnFault(true), &err)
+	rec = Recovery{From: off, End: off}
 	it := l.Iterate(off, limit, trust)
 	defer it.Close()
 	for {

@@ -1,8 +1,11 @@
 package commitlog
 
 import (
+	"runtime/debug"
+
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -51,5 +54,11 @@ func (l *CommitLog) hashBefore(end message.PhyOffset) (hash uint64, ok bool, err
 	if int64(len(ref.Bytes())) < int64(end-from) {
 		return 0, false, nil
 	}
-	return xxhash.Sum64(ref.Bytes()[:end-from]), true, nil
+	hash, err = sum(ref.Bytes()[:end-from])
+	return hash, err == nil, err
+}
+
+func sum(mapped []byte) (hash uint64, err error) {
+	defer vfs.CatchFaults(debug.SetPanicOnFault(true), &err)
+	return xxhash.Sum64(mapped), nil
 }

@@ -74,7 +74,7 @@ func Check(dir string, opts *Options, progress func(at, end message.PhyOffset)) 
 		return nil, fmt.Errorf("the store in %s is in use: %w", dir, err)
 	}
 	c := checker{store: s, report: &Report{}, progress: progress, lives: map[consumequeue.Key]*queueLife{}, again: map[string]bool{}}
-	err = c.run()
+	err = guarded(c.run)
 	return c.report, errors.Join(err, s.closeFiles())
 }
 

@@ -3,9 +3,11 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/rocketlog/rocketlog/consumequeue"
 	"github.com/rocketlog/rocketlog/internal/mappedfile"
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -65,6 +67,10 @@ type GetResult struct {
 	// Segments are the records found, in order and as stored; those that lie
 	// side by side in the log are one segment. They are borrowed until Release.
 	Segments [][]byte
+	// Err is why messages could not be read, if that is so: the file cannot be
+	// mapped, or its pages cannot be had. NextOffset is then that of the first
+	// such message, and Status OffsetFoundNull unless there were others before.
+	Err error
 	// SuggestSlave says that the reader is so far behind the end of the log
 	// that it reads from disk, and a slave could serve it.
 	SuggestSlave bool
@@ -72,6 +78,7 @@ type GetResult struct {
 	held  []held
 	units [unitsPerRead]consumequeue.Unit
 	last  message.PhyOffset // end of the last segment
+	page  message.PhyOffset // pages before this one were touched
 }
 
 // unitsPerRead is how many queue entries are read at once; a pull of
@@ -97,7 +104,8 @@ func (r *GetResult) Release() {
 func (r *GetResult) reset() {
 	r.Release()
 	r.Status, r.NextOffset, r.MinOffset, r.MaxOffset = NoMatchedMessage, 0, 0, 0
-	r.Count, r.Bytes, r.SuggestSlave, r.last = 0, 0, false, -1
+	r.Count, r.Bytes, r.SuggestSlave, r.last, r.page = 0, 0, false, -1, 0
+	r.Err = nil
 }
 
 // Get reads messages of a queue by Java's rules (DefaultMessageStore.getMessage):
@@ -123,7 +131,9 @@ func (s *Store) Get(req *GetRequest, res *GetResult) {
 		res.Status, res.NextOffset = OffsetOverflowBadly, res.MaxOffset
 	default:
 		g := getter{store: s, req: req, res: res}
-		g.scan(q)
+		if err := g.guardedScan(q); err != nil {
+			g.fail(err)
+		}
 		s.metrics.getMessages.Add(int64(res.Count))
 		s.metrics.getBytes.Add(int64(res.Bytes))
 	}
@@ -137,8 +147,27 @@ type getter struct {
 	// skipBelow is the start of the next log file once an entry pointed into a
 	// deleted one: entries before it are not tried one by one.
 	skipBelow message.PhyOffset
-	lastPhy   message.PhyOffset // of the last entry looked at
-	looked    int               // entries looked at
+	lastPhy   message.PhyOffset   // of the last entry looked at
+	looked    int                 // entries looked at
+	at        message.QueueOffset // of the entry in hand
+	err       error               // why its record could not be read
+}
+
+// guardedScan is scan where a page that cannot be had is an error.
+func (g *getter) guardedScan(q *consumequeue.ConsumeQueue) (err error) {
+	defer vfs.CatchFaults(debug.SetPanicOnFault(true), &err)
+	g.scan(q)
+	return g.err
+}
+
+// fail ends the get at the entry in hand. A reader who skipped it would lose a
+// message that may well be there the next time.
+func (g *getter) fail(err error) {
+	res := g.res
+	res.NextOffset = g.at
+	if res.Count == 0 {
+		res.Status, res.Err = OffsetFoundNull, err
+	}
 }
 
 // scan collects messages from the asked offset until the batch is full.
@@ -188,16 +217,19 @@ func (g *getter) take(units []consumequeue.Unit) (full bool) {
 			return true
 		}
 		g.looked++
-		g.lastPhy = u.Offset
+		g.lastPhy, g.at = u.Offset, res.NextOffset
 		res.NextOffset++
 		if u.Offset < g.skipBelow {
 			continue
 		}
-		if status := g.add(u); res.Count == 0 {
-			res.Status = status
-		} else {
-			res.Status = Found
+		status := g.add(u)
+		if g.err != nil {
+			return true
 		}
+		if res.Count > 0 {
+			status = Found
+		}
+		res.Status = status
 	}
 	return false
 }
@@ -208,6 +240,9 @@ func (g *getter) add(u consumequeue.Unit) GetStatus {
 		return NoMatchedMessage
 	}
 	record, ok := g.record(u)
+	if g.err != nil {
+		return OffsetFoundNull
+	}
 	if !ok {
 		g.skipBelow = g.store.log.NextFile(u.Offset)
 		return MessageWasRemoving
@@ -219,6 +254,7 @@ func (g *getter) add(u consumequeue.Unit) GetStatus {
 		}
 	}
 	res := g.res
+	g.touch(u, record)
 	if n := len(res.Segments); n > 0 && res.last == u.Offset {
 		segment := res.Segments[n-1]
 		res.Segments[n-1] = segment[:len(segment)+len(record)]
@@ -230,6 +266,17 @@ func (g *getter) add(u consumequeue.Unit) GetStatus {
 	res.Bytes += len(record)
 	g.skipBelow = 0
 	return Found
+}
+
+// touch reads a byte of each page of a record, so that one that cannot be had
+// is met here, and not by who sends the bytes.
+func (g *getter) touch(u consumequeue.Unit, record []byte) {
+	const page = 4096
+	end := u.Offset + message.PhyOffset(u.Size)
+	if u.Offset < g.res.last || end > g.res.page {
+		vfs.Touch(record)
+		g.res.page = end - end%page + page
+	}
 }
 
 // held is a stretch of one log file that a result borrows.
@@ -259,6 +306,7 @@ func (g *getter) record(u consumequeue.Unit) ([]byte, bool) {
 	}
 	ref, ok, err := g.store.log.Read(u.Offset)
 	if err != nil || !ok {
+		g.err = err
 		return nil, false
 	}
 	h := held{ref: ref, start: u.Offset}

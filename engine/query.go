@@ -2,10 +2,12 @@ package engine
 
 import (
 	"errors"
+	"runtime/debug"
 	"slices"
 
 	"github.com/rocketlog/rocketlog/consumequeue"
 	"github.com/rocketlog/rocketlog/internal/mappedfile"
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -40,12 +42,23 @@ func (s *Store) RecordAt(off message.PhyOffset) (Ref, error) {
 	if !ok {
 		return Ref{}, ErrNoMessage
 	}
-	r, err := message.ParseRecord(ref.Bytes())
-	if err != nil || r.PhyOffset() != off {
+	r, err := recordIn(ref.Bytes(), off)
+	if err != nil {
 		ref.Release()
-		return Ref{}, ErrNoMessage
+		return Ref{}, err
 	}
 	return Ref{record: r, ref: ref}, nil
+}
+
+// recordIn parses the record at off, all of which can be read then.
+func recordIn(b []byte, off message.PhyOffset) (r message.Record, err error) {
+	defer vfs.CatchFaults(debug.SetPanicOnFault(true), &err)
+	r, err = message.ParseRecord(b)
+	if err != nil || r.PhyOffset() != off {
+		return nil, ErrNoMessage
+	}
+	vfs.Touch(r)
+	return r, nil
 }
 
 // RecordAtQueue returns the record at an offset of a queue.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rocketlog/rocketlog/commitlog"
 	"github.com/rocketlog/rocketlog/consumequeue"
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -22,9 +23,10 @@ type dispatcher struct {
 	indexFrom message.PhyOffset
 	topic     string // of the last record, to allocate a topic once and not for each
 	arrival   Arrival
-	count     int   // records dispatched
-	units     int64 // sum of the ends of all queues
-	lastTime  int64 // store time of the last record
+	hand      message.PhyOffset // of the record in hand, or a blank before it
+	count     int               // records dispatched
+	units     int64             // sum of the ends of all queues
+	lastTime  int64             // store time of the last record
 	// gapInLog are the queues of which the log itself lacks messages.
 	gapInLog map[consumequeue.Key]bool
 	pace     pace
@@ -153,8 +155,18 @@ const publishEvery = 64
 // dispatchTo dispatches the records up to limit. After an error it begins again,
 // when called again, with the record that could not be dispatched.
 func (d *dispatcher) dispatchTo(limit message.PhyOffset, arrived func(*Arrival)) error {
+	err := guarded(func() error { return d.dispatchRecords(limit, arrived) })
+	var fault *vfs.FaultError
+	if err != nil && errors.As(err, &fault) {
+		d.rewind(d.hand)
+	}
+	return err
+}
+
+func (d *dispatcher) dispatchRecords(limit message.PhyOffset, arrived func(*Arrival)) error {
 	d.it.Extend(limit)
 	for {
+		d.hand = d.it.Offset()
 		r, ok := d.it.Next()
 		if !ok {
 			break
@@ -359,7 +371,11 @@ func (d *dispatcher) mendReported() error {
 				continue // reported twice, and mended
 			}
 			d.store.recount.Store(true)
-			if _, err := d.store.rebuildQueue(found.key, d.it.Offset(), found.cause); err != nil {
+			err := guarded(func() error {
+				_, err := d.store.rebuildQueue(found.key, d.it.Offset(), found.cause)
+				return err
+			})
+			if err != nil {
 				return err
 			}
 		default:

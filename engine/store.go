@@ -84,7 +84,7 @@ func Open(dir string, opts *Options) (*Store, error) {
 	if err := s.openFiles(); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
-	if err := s.recover(); err != nil {
+	if err := guarded(s.recover); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	if err := errors.Join(s.marks.open(s), s.markRunning()); err != nil {

@@ -2,8 +2,10 @@ package index
 
 import (
 	"errors"
+	"runtime/debug"
 	"slices"
 
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -56,8 +58,15 @@ func (x *Index) queryFile(f *file, hash int32, max int, begin, end int64, res *R
 	if b == nil {
 		return err
 	}
-	f.find(b, hash, max, begin, end, res)
+	err = errors.Join(err, f.findGuarded(b, hash, max, begin, end, res))
 	return errors.Join(err, x.release(f))
+}
+
+// findGuarded is find where a page that cannot be had is an error.
+func (f *file) findGuarded(b []byte, hash int32, max int, begin, end int64, res *Result) (err error) {
+	defer vfs.CatchFaults(debug.SetPanicOnFault(true), &err)
+	f.find(b, hash, max, begin, end, res)
+	return nil
 }
 
 // find follows the chain of a hash. As each entry must name a lower one, bytes that are damaged end

@@ -115,6 +115,8 @@ func unsupported(_ *Conn, req *Command) *Command {
 
 // call runs a handler. A panic ends the request, not the process.
 func (c *Conn) call(h Handler, req *Command) (resp *Command) {
+	// A page of a mapped file that cannot be had is such a panic too.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if v := recover(); v != nil {
 			c.opts.Listener.HandlerPanicked(c, HandlerPanic{Code: req.Code, Value: v, Stack: debug.Stack()})

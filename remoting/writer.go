@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
 
 const (
@@ -106,7 +109,11 @@ func (w *writer) wake() {
 func (b *batch) add(cmd *Command) (held bool, err error) {
 	begin := len(b.buf)
 	if len(cmd.Segments) == 0 || cmd.bodyLen()-len(cmd.Body) <= copyMax {
-		b.buf, err = cmd.AppendFrame(b.buf)
+		if len(cmd.Segments) == 0 {
+			b.buf, err = cmd.AppendFrame(b.buf)
+		} else {
+			b.buf, err = appendCopy(b.buf, cmd)
+		}
 		b.bytes += len(b.buf) - begin
 		return false, err
 	}
@@ -118,6 +125,25 @@ func (b *batch) add(cmd *Command) (held bool, err error) {
 	b.cuts = append(b.cuts, cut{at: len(b.buf), segments: cmd.Segments, release: cmd.Release})
 	b.bytes += len(b.buf) - begin + cmd.bodyLen() - len(cmd.Body)
 	return true, nil
+}
+
+// appendCopy appends a frame whose segments may lie in a mapped file. When they cannot be read, the file having been cut or
+// its device failed, the peer gets an error in place of them.
+func appendCopy(buf []byte, cmd *Command) (out []byte, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if _, fault := v.(interface{ Addr() uintptr }); !fault {
+			panic(v)
+		}
+		resp := NewResponse(protocol.SystemError, "the messages cannot be read: their file was cut, or its device failed")
+		resp.Opaque, resp.Serialize = cmd.Opaque, cmd.Serialize
+		out, err = resp.AppendFrame(buf)
+	}()
+	return cmd.AppendFrame(buf)
 }
 
 // reset empties the batch, its segments released before.
