@@ -40,6 +40,7 @@ var rules = []rule{
 	{layer: 2, pkg: "internal/mappedfile", uses: []string{"internal/vfs", "internal/invariants"}},
 	{layer: 2, pkg: "remoting/acl", uses: []string{"remoting"}},
 	{layer: 2, pkg: "broker/filter", uses: []string{"message"}},
+	{layer: 2, pkg: "broker/pop", uses: []string{"message"}},
 
 	{layer: 3, pkg: "commitlog", uses: storage},
 	{layer: 3, pkg: "consumequeue", uses: storage},
@@ -72,7 +73,7 @@ var homes = map[string][]string{
 	"golang.org/x/sys":             {"internal/vfs"},
 	"github.com/edsrzf/mmap-go":    {"internal/vfs"},
 	"github.com/cespare/xxhash/v2": {"commitlog"},
-	"github.com/google/btree":      {"broker", "client"},
+	"github.com/google/btree":      {"broker/pop", "client"},
 	"github.com/pkg/profile":       {"cmd/*", "bench"},
 	// The slots of an index file are loaded by readers while the writer stores them.
 	"unsafe": {"internal/vfs", "index"},
