@@ -2,10 +2,12 @@ package commitlog
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/rocketlog/rocketlog/internal/mappedfile"
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -104,6 +106,7 @@ func (it *Iterator) Next() (message.Record, bool) {
 			if err = it.check(r); err == nil {
 				it.off += message.PhyOffset(len(r))
 				it.data = it.data[len(r):]
+				it.prefetchNext()
 				return r, true
 			}
 		case errors.Is(err, message.ErrBlank):
@@ -115,6 +118,21 @@ func (it *Iterator) Next() (message.Record, bool) {
 		it.err = &CorruptError{Path: it.path, Offset: it.off, Err: err}
 	}
 	return nil, false
+}
+
+// textSize is how many bytes at the end of a record its topic and properties
+// have as a rule: with its header, what is read of a record to dispatch it.
+const textSize = 256
+
+// prefetchNext has the text of the next record, and the header of the one
+// behind it, on their way from memory while the present record is worked on.
+func (it *Iterator) prefetchNext() {
+	if len(it.data) < 4 {
+		return
+	}
+	if n := int(binary.BigEndian.Uint32(it.data)); n >= textSize && n <= len(it.data) {
+		vfs.Prefetch(it.data[n-textSize : min(n+message.RecordSizeMin, len(it.data))])
+	}
 }
 
 // nextFile goes on behind a blank. Without a next file the blank is not passed:

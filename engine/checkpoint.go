@@ -30,6 +30,9 @@ func (s *Store) runCheckpoint() {
 		case <-s.closing:
 			return
 		case <-s.checkpoints.ready:
+			if s.sinceCheckpoint() < s.opts.FlushQueueInterval && !s.checkpoints.due.Load() {
+				continue // puts are fast: the next tick is soon enough
+			}
 		case <-tick.C:
 		}
 		reput, due, last := s.ReputOffset(), s.checkpoints.due.Swap(false), s.claimed()

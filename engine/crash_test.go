@@ -54,7 +54,7 @@ func crashAll(t *testing.T, crash func(*vfs.CrashFS, uint64) *vfs.CrashFS, keeps
 		for _, change := range variants() {
 			opts := small()
 			change(&opts)
-			opts.CheckpointBytes = 100 << 10
+			opts.CheckpointBytes, opts.FlushQueueInterval = 100<<10, time.Millisecond
 			powerLoss(t, opts, seed, crash, keepsAll(&opts))
 		}
 	}
@@ -149,7 +149,7 @@ func TestCrashDuringRecovery(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 3))
 	opts := small()
-	opts.FlushDiskType, opts.CheckpointBytes = SyncFlush, 100<<10
+	opts.FlushDiskType, opts.CheckpointBytes, opts.FlushQueueInterval = SyncFlush, 100<<10, time.Millisecond
 	first := vfs.NewCrashFS(seed)
 	opts.FS = first
 	s := open(t, "/store", opts)

@@ -59,8 +59,9 @@ type Options struct {
 	// FlushQueueThoroughInterval after which queues, index and checkpoint are
 	// brought to disk [flushConsumeQueueThoroughInterval]. Zero is 60 s.
 	FlushQueueThoroughInterval time.Duration
-	// CheckpointBytes of dispatched log after which the same is done. It
-	// bounds what an open after a crash has to dispatch again. Zero is 256 MiB.
+	// CheckpointBytes of dispatched log after which the same is done, but not
+	// twice within FlushQueueInterval. It bounds what an open after a crash has to
+	// dispatch again. Zero is 256 MiB.
 	CheckpointBytes int64
 	// MarkBytes of dispatched log after which a mark is made, from which an
 	// open after a kill of the process goes on. Zero is 16 MiB.

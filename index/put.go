@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -26,31 +27,18 @@ func (x *Index) Put(topic, uniqKey, keys, tag []byte, off message.PhyOffset, sto
 	if int64(off) < w.last || len(uniqKey)+len(keys)+len(tag) == 0 {
 		return nil
 	}
-	skip := 0
-	if int64(off) == w.last {
-		skip = w.lastKeys
-	} else {
+	if int64(off) != w.last {
 		w.last, w.lastKeys = int64(off), 0
 	}
-	p := pending{off: int64(off), storeTime: storeTime, skip: skip}
-	p.prefix.Write(topic)
-	p.prefix.WriteString("#")
-	if err := x.putKey(&p, uniqKey); err != nil {
-		return err
-	}
-	for len(keys) > 0 {
-		end := bytes.IndexByte(keys, message.KeySeparator)
-		if end < 0 {
-			end = len(keys)
+	x.hashKeys(topic, uniqKey, keys, tag)
+	for _, hash := range w.hashes[min(w.lastKeys, len(w.hashes)):] {
+		if w.active == nil || w.active.full() {
+			if err := x.makeRoom(int64(off), storeTime); err != nil {
+				return err
+			}
 		}
-		if err := x.putKey(&p, keys[:end]); err != nil {
-			return err
-		}
-		keys = keys[min(end+1, len(keys)):]
-	}
-	p.prefix.WriteString(TagKeyPrefix)
-	if err := x.putKey(&p, tag); err != nil {
-		return err
+		w.active.put(w.bytes, hash, int64(off), storeTime)
+		w.lastKeys++
 	}
 	if w.active != nil {
 		w.active.finish(w.bytes, int64(off), storeTime)
@@ -58,33 +46,39 @@ func (x *Index) Put(topic, uniqKey, keys, tag []byte, off message.PhyOffset, sto
 	return nil
 }
 
-// pending is a message being put.
-type pending struct {
-	prefix         message.Hasher // of topic#
-	off, storeTime int64
-	skip           int // how many keys have their entries already
+// hashKeys takes the hashes of a message's keys in order. The slots of all of them come from memory
+// together, as they are hit at random.
+func (x *Index) hashKeys(topic, uniqKey, keys, tag []byte) {
+	x.writer.hashes = x.writer.hashes[:0]
+	var prefix message.Hasher
+	prefix.Write(topic)
+	prefix.WriteString("#")
+	x.hashKey(prefix, uniqKey)
+	for len(keys) > 0 {
+		end := bytes.IndexByte(keys, message.KeySeparator)
+		if end < 0 {
+			end = len(keys)
+		}
+		x.hashKey(prefix, keys[:end])
+		keys = keys[min(end+1, len(keys)):]
+	}
+	prefix.WriteString(TagKeyPrefix)
+	x.hashKey(prefix, tag)
 }
 
-// putKey adds one entry, to a new file if need be, unless the key is empty or has its entry.
-func (x *Index) putKey(p *pending, key []byte) error {
+// hashKey takes the hash of one key, unless it is empty. What is given by h stays the caller's.
+func (x *Index) hashKey(h message.Hasher, key []byte) {
 	if len(key) == 0 {
-		return nil
+		return
 	}
-	if p.skip > 0 {
-		p.skip--
-		return nil
-	}
-	w := &x.writer
-	if w.active == nil || w.active.full() {
-		if err := x.makeRoom(p.off, p.storeTime); err != nil {
-			return err
-		}
-	}
-	h := p.prefix
 	h.Write(key)
-	w.active.put(w.bytes, keyHash(h.Sum()), p.off, p.storeTime)
-	w.lastKeys++
-	return nil
+	w := &x.writer
+	hash := keyHash(h.Sum())
+	w.hashes = append(w.hashes, hash)
+	if w.active != nil {
+		slot := w.active.slotAt(hash)
+		vfs.Prefetch(w.bytes[slot : slot+slotSize])
+	}
 }
 
 // put writes an entry and then, for the readers, its slot and the count (invariant 1).

@@ -1,0 +1,6 @@
+//go:build !amd64 && !arm64
+
+package vfs
+
+// Prefetch does nothing: this processor has no such request that we know of.
+func Prefetch(b []byte) {}
