@@ -47,6 +47,27 @@ func (p Properties) Get(name string) (value []byte, ok bool) {
 	return value, ok
 }
 
+// Find looks up many properties in one pass: values[i] becomes that of names[i], or nil when it is absent. The values alias
+// p.
+func (p Properties) Find(names []string, values [][]byte) {
+	clear(values[:len(names)])
+	for len(p) > 0 {
+		var piece Properties
+		piece, p = p.piece()
+		if len(piece) == 0 {
+			continue
+		}
+		for i, name := range names {
+			if len(name) == 0 || piece[0] != name[0] {
+				continue
+			}
+			if v, found := piece.value(name); found {
+				values[i] = v
+			}
+		}
+	}
+}
+
 // All yields every property that counts, in stored order. A name may come twice; the later wins.
 func (p Properties) All() iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {

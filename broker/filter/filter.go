@@ -15,8 +15,8 @@ const (
 	TypeSQL92 = "SQL92"
 )
 
-// ErrUnsupported reports an expression type that this broker does not evaluate.
-var ErrUnsupported = errors.New("the broker does not support consumer to filter message by that type")
+// ErrUnsupported reports an expression type that is neither of the two.
+var ErrUnsupported = errors.New("no expression type of messages")
 
 // linearCodes is the number of tags up to which a linear search beats a map.
 const linearCodes = 8
@@ -28,6 +28,7 @@ type Expression struct {
 	all   bool
 	codes []int32            // few codes: searched one by one
 	set   map[int32]struct{} // many codes
+	sql   *program           // of TypeSQL92
 }
 
 var all = &Expression{kind: TypeTag, text: "*", all: true}
@@ -39,10 +40,17 @@ func All() *Expression { return all }
 func IsTag(kind string) bool { return kind == "" || kind == TypeTag }
 
 // Compile returns the expression of the given type that text says. For TypeTag text is a list of tags with "||" between
-// them; an empty one and "*" ask for all messages.
+// them; an empty one and "*" ask for all messages. For TypeSQL92 it is a condition; what is wrong with it is a *SyntaxError.
 func Compile(kind, text string) (*Expression, error) {
+	if kind == TypeSQL92 {
+		sql, err := compileSQL(text)
+		if err != nil {
+			return nil, err
+		}
+		return &Expression{kind: TypeSQL92, text: text, sql: sql}, nil
+	}
 	if !IsTag(kind) {
-		return nil, fmt.Errorf("%s: %w", kind, ErrUnsupported)
+		return nil, fmt.Errorf("%q: %w", kind, ErrUnsupported)
 	}
 	trimmed := strings.TrimSpace(text)
 	if trimmed == "" || trimmed == "*" {
@@ -92,7 +100,7 @@ func (e *Expression) MatchesAll() bool { return e.all }
 
 // MatchTags reports whether a message with this hash code of its tags may match.
 func (e *Expression) MatchTags(tagsCode int64) bool {
-	if e.all {
+	if e.all || e.sql != nil {
 		return true
 	}
 	code := int32(tagsCode)
@@ -108,5 +116,13 @@ func (e *Expression) MatchTags(tagsCode int64) bool {
 	return false
 }
 
-// MatchRecord reports whether the stored message matches. A TAG expression has nothing to add to MatchTags.
-func (e *Expression) MatchRecord(message.Record) bool { return true }
+// MatchRecord reports whether the stored message matches. A TAG expression has nothing to add to MatchTags; an SQL92
+// expression is evaluated, without allocating.
+func (e *Expression) MatchRecord(r message.Record) bool {
+	return e.sql == nil || e.sql.match(r.Properties())
+}
+
+// MatchProperties is MatchRecord for a message of which only the properties are at hand.
+func (e *Expression) MatchProperties(p message.Properties) bool {
+	return e.sql == nil || e.sql.match(p)
+}

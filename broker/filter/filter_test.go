@@ -54,8 +54,8 @@ func TestCompileRefuses(t *testing.T) {
 	if _, err := Compile(TypeTag, " || "); err == nil {
 		t.Error("a subscription without a tag compiles")
 	}
-	if _, err := Compile(TypeSQL92, "a > 1"); !errors.Is(err, ErrUnsupported) {
-		t.Errorf("SQL92: error %v, want ErrUnsupported", err)
+	if _, err := Compile("SQL99", "a > 1"); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("SQL99: error %v, want ErrUnsupported", err)
 	}
 }
 
