@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"time"
 
 	"github.com/rocketlog/rocketlog/broker/filter"
@@ -65,7 +66,12 @@ func (b *Broker) consumerBeat(who client, data *protocol.ConsumerData, beat *pro
 		b.log.Warn("retry topic cannot be used", "group", data.GroupName, "error", err)
 	}
 	tell := o.NotifyConsumerIDsChangedEnable && config.NotifyConsumerIDsChangedEnable
-	return b.consumers.register(who, data, beat.HeartbeatFingerprint, beat.WithoutSub, tell)
+	changed := b.consumers.register(who, data, beat.HeartbeatFingerprint, beat.WithoutSub, tell)
+	byProperties := func(s protocol.SubscriptionData) bool { return !filter.IsTag(s.ExpressionType) }
+	if slices.ContainsFunc(data.SubscriptionDataSet, byProperties) || b.filters.knows(config.GroupName) {
+		b.filters.register(config.GroupName, b.consumers.subscriptionsOf(config.GroupName))
+	}
+	return changed
 }
 
 // notifyMembers tells the members of a group that it changed, so that they share its queues anew at once.
@@ -101,8 +107,15 @@ func (b *Broker) checkClientConfig(c *call) error {
 	if err := c.body(&body); err != nil {
 		return err
 	}
-	if kind := body.SubscriptionData.ExpressionType; !filter.IsTag(kind) {
+	kind := body.SubscriptionData.ExpressionType
+	if filter.IsTag(kind) {
+		return nil
+	}
+	if !b.options().EnablePropertyFilter {
 		return refuse(protocol.SystemError, "The broker does not support consumer to filter message by %s", kind)
+	}
+	if _, err := filter.Compile(kind, body.SubscriptionData.SubString); err != nil {
+		return refuse(protocol.SubscriptionParseFailed, "%v", err)
 	}
 	return nil
 }

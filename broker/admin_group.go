@@ -57,6 +57,7 @@ func (b *Broker) deleteGroup(c *call) error {
 	if err := b.groups.remove(h.GroupName, b.now().UnixMilli()); err != nil {
 		return fmt.Errorf("the deletion is not on disk: %w", err)
 	}
+	b.filters.remove(h.GroupName)
 	if h.CleanOffset {
 		b.offsets.forget(func(_, group string) bool { return group == h.GroupName })
 		b.stats.forget(func(_, group string) bool { return group == h.GroupName })

@@ -27,19 +27,21 @@ type Broker struct {
 	fastPort  int            // that of the VIP channel
 	storeHost netip.AddrPort // as stored in messages, and so in their ids
 
-	store     *engine.Store
-	topics    *topicTable
-	groups    *groupTable
-	offsets   *offsetTable
-	consumers *consumerTable
-	producers *producerTable
-	locks     *lockTable
-	stats     *stats
-	holds     *holdTable
-	schedule  *scheduler
-	sender    *sender
-	puller    *puller
-	registrar *registrar
+	store       *engine.Store
+	topics      *topicTable
+	groups      *groupTable
+	offsets     *offsetTable
+	filters     *filterTable
+	expressions *expressionCache
+	consumers   *consumerTable
+	producers   *producerTable
+	locks       *lockTable
+	stats       *stats
+	holds       *holdTable
+	schedule    *scheduler
+	sender      *sender
+	puller      *puller
+	registrar   *registrar
 
 	server *remoting.Server // the main port
 	fast   *remoting.Server // two below: no pulls
@@ -140,6 +142,8 @@ func (b *Broker) open(o *Options) error {
 	b.topics = newTopicTable(state("topics.json"), o, now.UnixMilli())
 	b.groups = newGroupTable(state("subscriptionGroup.json"), now.UnixMilli())
 	b.offsets = newOffsetTable(state("consumerOffset.json"), o, millis)
+	b.expressions = newExpressionCache()
+	b.filters = newFilterTable(state("consumerFilter.json"), millis)
 	b.locks = newLockTable(b.now)
 	b.stats = newStats(now)
 	b.producers = newProducerTable(b.now)
@@ -206,7 +210,7 @@ func (b *Broker) listener() *engine.EventListener {
 
 // arrived is told of each message as soon as it can be read. It is on the path of the dispatch.
 func (b *Broker) arrived(a engine.Arrival) {
-	b.holds.arrived(a.Topic, a.QueueID, int64(a.QueueOffset), a.TagsCode)
+	b.holds.arrived(a.Topic, a.QueueID, int64(a.QueueOffset), a.TagsCode, a.Record)
 	if a.Topic == message.ScheduleTopic {
 		b.schedule.arrived()
 	}
@@ -215,7 +219,7 @@ func (b *Broker) arrived(a engine.Arrival) {
 // loadState reads the state files. One that is damaged beyond its backup is as one that is not there: the broker starts,
 // and says so.
 func (b *Broker) loadState() {
-	for _, load := range []func() error{b.topics.load, b.groups.load, b.offsets.load, b.schedule.load} {
+	for _, load := range []func() error{b.topics.load, b.groups.load, b.offsets.load, b.filters.load, b.schedule.load} {
 		if err := load(); err != nil {
 			b.log.Error("state file is damaged", "error", err)
 		}
@@ -276,12 +280,13 @@ func (b *Broker) startPersisters() {
 	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 	offsets := &persister{b: b, name: "consumerOffset.json", delay: ms(o.FlushConsumerOffsetInterval), persist: b.offsets.persist}
 	delays := &persister{b: b, name: "delayOffset.json", delay: ms(o.FlushDelayOffsetInterval), persist: b.schedule.persist}
-	for _, p := range []*persister{offsets, delays} {
+	filters := &persister{b: b, name: "consumerFilter.json", delay: filterPersistDelay, persist: b.filters.persist}
+	for _, p := range []*persister{offsets, delays, filters} {
 		p.armed = make(chan struct{}, 1)
 		b.done.Add(1)
 		go p.run()
 	}
-	b.offsets.armed, b.schedule.armed = offsets.arm, delays.arm
+	b.offsets.armed, b.schedule.armed, b.filters.armed = offsets.arm, delays.arm, filters.arm
 }
 
 // A persister writes a table's state some time after it changed. It sleeps while nothing does.
@@ -339,6 +344,7 @@ func (b *Broker) runHousekeeping() {
 			}
 		}
 		b.locks.expire()
+		b.filters.expire(b.consumers.online, b.options().FilterDataCleanTimeSpan)
 		b.stats.sample(b.now(), b.topics.list())
 	}
 }
@@ -379,5 +385,5 @@ func (b *Broker) close() error {
 	b.schedule.close()
 	close(b.stop) // offloaded requests are waited for too
 	b.done.Wait()
-	return errors.Join(b.offsets.persist(), b.schedule.persist(), b.store.Close())
+	return errors.Join(b.offsets.persist(), b.filters.persist(), b.schedule.persist(), b.store.Close())
 }

@@ -215,7 +215,10 @@ func TestPullStatuses(t *testing.T) {
 		{"a bad group", func(h *protocol.PullMessageRequestHeader) { h.ConsumerGroup = []byte("a b") }, protocol.SubscriptionGroupNotExist, "", 0},
 		{"SQL", func(h *protocol.PullMessageRequestHeader) {
 			h.ExpressionType, h.Subscription = []byte("SQL92"), []byte("a > 1")
-		}, protocol.SystemError, "does not support consumer to filter message by SQL92", 0},
+		}, protocol.PullRetryImmediately, "NO_MATCHED_MESSAGE", 3},
+		{"bad SQL", func(h *protocol.PullMessageRequestHeader) {
+			h.ExpressionType, h.Subscription = []byte("SQL92"), []byte("a >")
+		}, protocol.SubscriptionParseFailed, "the end where", 0},
 		{"no tag", func(h *protocol.PullMessageRequestHeader) { h.Subscription = []byte("||") }, protocol.SubscriptionParseFailed, "", 0},
 		{"no subscription and no heartbeat", func(h *protocol.PullMessageRequestHeader) { h.SysFlag = 0 }, protocol.SubscriptionNotExist, "", 0},
 	} {

@@ -38,19 +38,21 @@ type client struct {
 // A subscription is what a group wants of a topic. It is not changed once made.
 type subscription struct {
 	data   protocol.SubscriptionData
-	filter *filter.Expression // nil: the expression cannot be evaluated here
+	filter *filter.Expression // nil: the expression cannot be evaluated, as fault says
+	fault  error
+
+	inRequest bool // a request carried it, no heartbeat
 }
 
 func newSubscription(data protocol.SubscriptionData) *subscription {
 	s := &subscription{data: data}
-	switch {
-	case !filter.IsTag(data.ExpressionType):
-	case data.ClassFilterMode:
+	switch tag := filter.IsTag(data.ExpressionType); {
+	case tag && data.ClassFilterMode:
 		s.filter = filter.All()
-	case len(data.CodeSet) > 0:
+	case tag && len(data.CodeSet) > 0:
 		s.filter = filter.OfCodes(data.SubString, data.CodeSet)
 	default:
-		s.filter, _ = filter.Compile(filter.TypeTag, data.SubString)
+		s.filter, s.fault = filter.Compile(data.ExpressionType, data.SubString)
 	}
 	return s
 }
@@ -299,6 +301,23 @@ func (t *consumerTable) groupsOf(topic string) (list []string) {
 	}
 	slices.Sort(list)
 	return list
+}
+
+// online reports whether the group has a member.
+func (t *consumerTable) online(group string) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.mu.groups[group] != nil
+}
+
+// subscriptionsOf returns what an online group subscribes to.
+func (t *consumerTable) subscriptionsOf(group string) []*subscription {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if g := t.mu.groups[group]; g != nil {
+		return slices.Collect(maps.Values(g.subscriptions))
+	}
+	return nil
 }
 
 // count returns the number of groups that are online.

@@ -36,5 +36,5 @@
 //
 // # What it does not do
 //
-// Transactions, timers of arbitrary time, pop consumption, SQL92 filters and slaves are refused with a remark that says so.
+// Transactions, timers of arbitrary time, pop consumption and slaves are refused with a remark that says so.
 package broker

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -53,10 +52,8 @@ func mayDiffer(scenario string, req *remoting.Command, want, got protocol.Respon
 	switch code := req.RequestCode(); {
 	case code >= 200000 || req.Serialize == remoting.SerializeRocketMQ && code > 900:
 		return "pop and light topics, which a binary header cannot name"
-	case strings.Contains(properties, "TRAN_MSG"), strings.Contains(properties, "TIMER_"), strings.Contains(f("expressionType"), "SQL"):
-		return "transactions, timers and SQL92 are refused"
-	case code == protocol.CheckClientConfig && bytes.Contains(req.Body, []byte("SQL92")):
-		return "SQL92 is refused"
+	case strings.Contains(properties, "TRAN_MSG"), strings.Contains(properties, "TIMER_"):
+		return "transactions and timers are refused"
 	case len(req.Body) == 0 && want == protocol.SystemError && got == protocol.MessageIllegal:
 		return "where Java has a null pointer"
 	case scenario == "static-topic" || f("topic") == "GW_static" || f("b") == "GW_static":

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rocketlog/rocketlog/broker/filter"
+	"github.com/rocketlog/rocketlog/message"
 )
 
 // holdGrain is the grid of the times at which held requests end: those of one cell end together, so that many holds do not
@@ -125,7 +126,7 @@ func (t *holdTable) hold(h *hold) bool {
 // the queue, and takes no time while nothing is held. A single waiter is answered on the spot: that costs the dispatch a
 // few microseconds and saves the consumer the way over another goroutine. Where many wait the wakers answer them, so that
 // the dispatch goes on.
-func (t *holdTable) arrived(topic string, queue int32, offset, tagsCode int64) {
+func (t *holdTable) arrived(topic string, queue int32, offset, tagsCode int64, record message.Record) {
 	if t.count.Load() == 0 || t.slot(topic, queue).Load() == 0 {
 		return
 	}
@@ -138,7 +139,7 @@ func (t *holdTable) arrived(topic string, queue int32, offset, tagsCode int64) {
 		switch {
 		case h.offset > offset:
 			i++
-		case h.filter == nil || h.filter.MatchTags(tagsCode):
+		case h.filter == nil || h.filter.MatchTags(tagsCode) && h.filter.MatchRecord(record):
 			t.removeLocked(h)
 			list = t.mu.queues[holdKey{topic, queue}] // its last took the place of h
 			if woken == nil {

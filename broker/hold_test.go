@@ -52,18 +52,18 @@ func TestHoldWakesOnArrival(t *testing.T) {
 		if !table.hold(h) || !table.hold(other) {
 			t.Fatal("not held")
 		}
-		table.arrived("t", 1, 5, 0)
-		table.arrived("t", 0, 4, 0)
+		table.arrived("t", 1, 5, 0, nil)
+		table.arrived("t", 0, 4, 0, nil)
 		synctest.Wait()
 		if n, _, _ := r.ended(); n != 0 {
 			t.Fatal("woken by a message of another queue, or one before its offset")
 		}
-		table.arrived("t", 0, 5, 0)
+		table.arrived("t", 0, 5, 0, nil)
 		synctest.Wait()
 		if n, _, _ := r.ended(); n != 1 {
 			t.Fatalf("resumed %d times", n)
 		}
-		table.arrived("t", 0, 6, 0)
+		table.arrived("t", 0, 6, 0, nil)
 		synctest.Wait()
 		if n, _, _ := r.ended(); n != 1 {
 			t.Fatalf("resumed %d times", n)
@@ -118,14 +118,14 @@ func TestHoldMovesPastWhatItDoesNotWant(t *testing.T) {
 		h.filter = e
 		table.hold(h)
 		for offset := int64(5); offset < 10; offset++ {
-			table.arrived("t", 0, offset, message.TagsCode([]byte("A")))
+			table.arrived("t", 0, offset, message.TagsCode([]byte("A")), nil)
 		}
-		table.arrived("t", 0, 12, message.TagsCode([]byte("A")))
+		table.arrived("t", 0, 12, message.TagsCode([]byte("A")), nil)
 		synctest.Wait()
 		if n, _, _ := r.ended(); n != 0 || h.offset != 10 {
 			t.Errorf("ended %d times, moved to %d", n, h.offset)
 		}
-		table.arrived("t", 0, 13, message.TagsCode([]byte("B")))
+		table.arrived("t", 0, 13, message.TagsCode([]byte("B")), nil)
 		synctest.Wait()
 		if n, _, _ := r.ended(); n != 1 {
 			t.Error("not woken by what it wants")
@@ -201,7 +201,7 @@ func TestHoldsEndOnce(t *testing.T) {
 	for topic := range 5 {
 		wg.Go(func() {
 			for offset := range int64(each) {
-				table.arrived(fmt.Sprint("t", topic), 0, offset, 0)
+				table.arrived(fmt.Sprint("t", topic), 0, offset, 0, nil)
 			}
 		})
 	}
@@ -230,7 +230,7 @@ func BenchmarkArrivalWithoutHolds(b *testing.B) {
 	defer table.close()
 	b.ReportAllocs()
 	for b.Loop() {
-		table.arrived("t", 0, 1, 1)
+		table.arrived("t", 0, 1, 1, nil)
 	}
 }
 
@@ -245,7 +245,7 @@ func BenchmarkArrivalBesideHolds(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				table.arrived("other", 0, 1, 1)
+				table.arrived("other", 0, 1, 1, nil)
 			}
 		})
 	}

@@ -52,6 +52,8 @@ type Options struct {
 	ShortPollingTimeMills           int64 `property:"shortPollingTimeMills"`              // ms of the hold otherwise; default 1000
 	LitePullMessageEnable           bool  `property:"litePullMessageEnable"`              // default true
 	RejectPullConsumerEnable        bool  `property:"rejectPullConsumerEnable"`           // refuse pulls of groups without heartbeat; default false
+	EnablePropertyFilter            bool  `property:"enablePropertyFilter"`               // filter by SQL92 for consumers that ask for it; default true, RocketMQ's false
+	FilterDataCleanTimeSpan         int64 `property:"filterDataCleanTimeSpan"`            // ms for which the filter of a group that is gone is remembered; default 24 h
 	FilterSupportRetry              bool  `property:"filterSupportRetry"`                 // filter retry topics too; default false
 	NotifyConsumerIDsChangedEnable  bool  `property:"notifyConsumerIdsChangedEnable"`     // tell consumers when their group changes; default true
 	UseServerSideResetOffset        bool  `property:"useServerSideResetOffset"`           // a reset of offsets is the broker's affair; default true
@@ -91,6 +93,7 @@ func DefaultOptions() *Options {
 		TraceOn:                        true,
 		LongPollingEnable:              true,
 		LitePullMessageEnable:          true,
+		EnablePropertyFilter:           true,
 		NotifyConsumerIDsChangedEnable: true,
 		UseServerSideResetOffset:       true,
 		ValidateSystemTopicWhenUpdate:  true,
@@ -120,6 +123,7 @@ func (o *Options) ensureDefaults() {
 	o.FlushConsumerOffsetInterval = cmp.Or(o.FlushConsumerOffsetInterval, 5000)
 	o.ConsumerOffsetUpdateVersionStep = cmp.Or(o.ConsumerOffsetUpdateVersionStep, 500)
 	o.FlushDelayOffsetInterval = cmp.Or(o.FlushDelayOffsetInterval, 10000)
+	o.FilterDataCleanTimeSpan = cmp.Or(o.FilterDataCleanTimeSpan, 24*time.Hour.Milliseconds())
 	o.MaxPullHolds = cmp.Or(o.MaxPullHolds, 100000)
 	o.MaxPendingPuts = cmp.Or(o.MaxPendingPuts, 100000)
 	o.DefaultQueryMaxNum = cmp.Or(o.DefaultQueryMaxNum, 32)

@@ -37,6 +37,8 @@ func TestDefaultsAreJavas(t *testing.T) {
 		switch e.Key {
 		case "brokerName", "brokerIP1", "brokerIP2", "storePathRootDir", "namesrvAddr", "storePathCommitLog":
 			continue // of the machine
+		case "enablePropertyFilter":
+			v = "true" // a subscription that is refused helps nobody: the switch is for who wants none
 		case "listenPort":
 			v = "10911" // the start-up's, not the class's
 		case "haListenPort":

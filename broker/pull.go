@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 	"sync"
@@ -32,20 +31,10 @@ const holdMax = 10 * time.Minute
 type puller struct {
 	b     *Broker
 	holds *holdTable
-
-	expressions struct {
-		sync.RWMutex
-		table map[string]*subscription // by text: what pulls without a heartbeat ask for
-	}
 }
 
-// expressionsMax bounds the cache of expressions; it starts again when it is full.
-const expressionsMax = 4096
-
 func newPuller(b *Broker, holds *holdTable) *puller {
-	p := &puller{b: b, holds: holds}
-	p.expressions.table = map[string]*subscription{}
-	return p
+	return &puller{b: b, holds: holds}
 }
 
 // A pulling is one pull on its way: from its request to the write of what it found. It is used again.
@@ -170,12 +159,10 @@ func (d *pulling) permitted(resp *remoting.Command) error {
 func (d *pulling) subscribe() error {
 	b := d.p.b
 	if d.flags.Has(protocol.PullSubscription) {
-		s, err := d.p.expression(d.header.ExpressionType, d.header.Subscription)
-		if err != nil {
-			return err
+		d.subscription = b.expressions.get(d.header.ExpressionType, d.header.Subscription)
+		if d.subscription.filter != nil {
+			b.consumers.noteSubscription(d.group.GroupName, d.topic.name, d.subscription)
 		}
-		d.subscription = s
-		b.consumers.noteSubscription(d.group.GroupName, d.topic.name, s)
 		return nil
 	}
 	v := b.consumers.view(d.group.GroupName, d.topic.name)
@@ -191,36 +178,11 @@ func (d *pulling) subscribe() error {
 	return nil
 }
 
-// expression returns the subscription that a pull carries.
-func (p *puller) expression(kind, text []byte) (*subscription, error) {
-	key := text
-	if len(kind) > 0 && string(kind) != filter.TypeTag {
-		key = append(append(bytes.Clone(kind), 0), text...)
-	}
-	p.expressions.RLock()
-	s := p.expressions.table[string(key)]
-	p.expressions.RUnlock()
-	if s != nil {
-		return s, nil
-	}
-	if _, err := filter.Compile(string(kind), string(text)); err != nil && filter.IsTag(string(kind)) {
-		return nil, refuse(protocol.SubscriptionParseFailed, "parse the consumer's subscription failed: %v", err)
-	}
-	s = newSubscription(protocol.SubscriptionData{SubString: string(text), ExpressionType: string(kind)})
-	p.expressions.Lock()
-	defer p.expressions.Unlock()
-	if len(p.expressions.table) >= expressionsMax {
-		clear(p.expressions.table)
-	}
-	p.expressions.table[string(key)] = s
-	return s, nil
-}
-
 // allowed checks what the group and its subscription may do.
 func (d *pulling) allowed(resp *remoting.Command, o *Options) error {
 	b, group := d.p.b, d.group.GroupName
-	if d.subscription.filter == nil {
-		return refuse(protocol.SystemError, "The broker does not support consumer to filter message by %s", d.subscription.data.ExpressionType)
+	if err := d.subscription.evaluable(o); err != nil {
+		return err
 	}
 	if !d.group.ConsumeBroadcastEnable || o.RejectPullConsumerEnable {
 		v := b.consumers.view(group, d.topic.name)
