@@ -72,8 +72,15 @@ func (l *CommitLog) Truncate(off, durable message.PhyOffset, zero bool) error {
 	return nil
 }
 
-// Reset empties the log and lets it begin at off.
-func (l *CommitLog) Reset(off message.PhyOffset) error { return l.q.Reset(int64(off)) }
+// Reset empties the log and lets it begin at off. Nothing may be appended
+// meanwhile; a flusher that runs is kept out.
+func (l *CommitLog) Reset(off message.PhyOffset) error {
+	l.flushMu.Lock()
+	defer l.flushMu.Unlock()
+	l.commitMu.Lock()
+	defer l.commitMu.Unlock()
+	return l.q.Reset(int64(off))
+}
 
 // FileBack returns the start of the last file, going back from the end, whose
 // first record is good and satisfies ok: the place where a recovery begins

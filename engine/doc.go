@@ -6,6 +6,8 @@
 //   - Store is an open store directory.
 //   - Options names every setting by RocketMQ's property.
 //   - PutResult and GetResult carry Java's statuses.
+//   - Replicator copies the log to slaves, and puts wait for it; a Store with
+//     Options.Following is a slave's own, and grows by AppendRaw.
 //   - EventListener is told what happens; Metrics is a snapshot of counters.
 //   - Report is what Check found in the files of a store.
 //

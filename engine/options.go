@@ -111,6 +111,9 @@ type Options struct {
 	// [messageDelayLevel]: the queue entry of such a message holds the time it
 	// is due. Nil is RocketMQ's table.
 	DelayLevels []time.Duration
+	// Following makes the store a slave's [brokerRole=SLAVE]: puts are refused,
+	// AppendRaw copies the master's log.
+	Following bool
 	// PreheatMax bounds the bytes ahead of the writer that are brought into
 	// memory [warmMapedFileEnable is its Java kin]. Zero is 64 MiB, negative off.
 	PreheatMax int64

@@ -25,11 +25,13 @@ const (
 	PropertiesSizeExceeded
 	OSPageCacheBusy
 	UnknownError
+	InSyncReplicasNotEnough
 )
 
 var putStatusNames = [...]string{
 	"PUT_OK", "FLUSH_DISK_TIMEOUT", "FLUSH_SLAVE_TIMEOUT", "SLAVE_NOT_AVAILABLE", "SERVICE_NOT_AVAILABLE",
 	"CREATE_MAPPED_FILE_FAILED", "MESSAGE_ILLEGAL", "PROPERTIES_SIZE_EXCEEDED", "OS_PAGE_CACHE_BUSY", "UNKNOWN_ERROR",
+	"IN_SYNC_REPLICAS_NOT_ENOUGH",
 }
 
 // String returns Java's name.
@@ -59,46 +61,79 @@ type Completion interface{ PutDone(PutResult) }
 
 // Put stores m and returns when it is as durable as asked.
 func (s *Store) Put(m *message.Message) PutResult {
-	res, end := s.append(m)
-	if res.Status == PutOK && s.waits(m) {
-		s.awaitSync(&res, end)
-	}
+	res, end, wait := s.append(m)
+	s.await(&res, end, wait)
 	return res
 }
 
 // PutAsync stores m and tells done when it is as durable as asked: before it
-// returns under AsyncFlush, later and from another goroutine under SyncFlush.
-// m may be used again when it returns.
+// returns where nothing is to be waited for, later and from another goroutine
+// under SyncFlush or with slaves to wait for. m may be used again when it
+// returns.
 func (s *Store) PutAsync(m *message.Message, done Completion) {
-	res, end := s.append(m)
-	s.complete(m, res, end, done)
+	res, end, wait := s.append(m)
+	s.complete(res, end, wait, done)
 }
 
 // PutBatch stores the messages of a client's batch body in one piece and sets
 // offsets, which is grown as needed, to their places. What m holds besides
 // body, properties and flag is common to all.
 func (s *Store) PutBatch(m *message.Message, batch []byte, offsets []message.PhyOffset) (PutResult, []message.PhyOffset) {
-	res, offsets, end := s.appendBatch(m, batch, offsets)
-	if res.Status == PutOK && s.waits(m) {
-		s.awaitSync(&res, end)
-	}
+	res, offsets, end, wait := s.appendBatch(m, batch, offsets)
+	s.await(&res, end, wait)
 	return res, offsets
 }
 
 // PutBatchAsync is to PutBatch as PutAsync is to Put.
 func (s *Store) PutBatchAsync(m *message.Message, batch []byte, offsets []message.PhyOffset, done Completion) []message.PhyOffset {
-	res, offsets, end := s.appendBatch(m, batch, offsets)
-	s.complete(m, res, end, done)
+	res, offsets, end, wait := s.appendBatch(m, batch, offsets)
+	s.complete(res, end, wait, done)
 	return offsets
 }
 
-// waits tells whether the sender of m waits for the disk.
-func (s *Store) waits(m *message.Message) bool {
-	return s.opts.FlushDiskType == SyncFlush && message.Properties(m.Properties).WaitStored()
+// awaited is what a put waits for: for the disk first, as nothing is copied to
+// slaves before it is as durable here as promised, then for the slaves.
+type awaited struct{ disk, slaves bool }
+
+// waits tells what the sender of m waits for, or why the put is refused.
+func (s *Store) waits(m *message.Message) (awaited, error) {
+	slaves, err := s.replicas().Admit()
+	w := awaited{s.opts.FlushDiskType == SyncFlush, slaves}
+	if (w == awaited{} && err == nil) || !message.Properties(m.Properties).WaitStored() {
+		return awaited{}, nil
+	}
+	return w, err
 }
 
-func (s *Store) awaitSync(res *PutResult, end message.PhyOffset) {
-	s.synced(res, s.log.Sync(end))
+// await waits for what a put waits for.
+func (s *Store) await(res *PutResult, end message.PhyOffset, wait awaited) {
+	if res.Status == PutOK && wait.disk {
+		s.synced(res, s.log.Sync(end))
+	}
+	if res.Status.Stored() && wait.slaves {
+		w := make(blockedPut, 1)
+		s.replicas().NotifyReplicated(end, w)
+		replicated(res, <-w)
+	}
+}
+
+// blockedPut is a ReplicaWaiter for a goroutine that blocks.
+type blockedPut chan error
+
+// Replicated implements ReplicaWaiter.
+func (b blockedPut) Replicated(err error) { b <- err }
+
+// replicated applies what became of a put in the slaves, which as in Java says
+// more than that its sync was late.
+func replicated(res *PutResult, err error) {
+	if err == nil {
+		return
+	}
+	var late interface{ Timeout() bool }
+	res.Status, res.Err = SlaveNotAvailable, err
+	if errors.As(err, &late) && late.Timeout() {
+		res.Status = FlushSlaveTimeout
+	}
 }
 
 // synced applies the outcome of a sync to the result of a put.
@@ -112,10 +147,12 @@ func (s *Store) synced(res *PutResult, err error) {
 	}
 }
 
-// pendingPut is a put that waits for its sync.
+// pendingPut is a put that waits for its sync, or for slaves.
 type pendingPut struct {
 	store *Store
 	res   PutResult
+	end   message.PhyOffset
+	wait  awaited
 	done  Completion
 }
 
@@ -124,42 +161,66 @@ var pendingPuts = sync.Pool{New: func() any { return new(pendingPut) }}
 // Durable implements commitlog.Waiter.
 func (p *pendingPut) Durable(err error) {
 	p.store.synced(&p.res, err)
+	p.next()
+}
+
+// Replicated implements ReplicaWaiter.
+func (p *pendingPut) Replicated(err error) {
+	replicated(&p.res, err)
+	p.wait.slaves = false
+	p.next()
+}
+
+// next waits for the slaves if there is that to wait for, or ends the put.
+func (p *pendingPut) next() {
+	if p.wait.slaves && p.res.Status.Stored() {
+		p.store.replicas().NotifyReplicated(p.end, p)
+		return
+	}
 	res, done := p.res, p.done
 	*p = pendingPut{}
 	pendingPuts.Put(p)
 	done.PutDone(res)
 }
 
-func (s *Store) complete(m *message.Message, res PutResult, end message.PhyOffset, done Completion) {
-	if res.Status != PutOK || !s.waits(m) {
+func (s *Store) complete(res PutResult, end message.PhyOffset, wait awaited, done Completion) {
+	if res.Status != PutOK || wait == (awaited{}) {
 		done.PutDone(res)
 		return
 	}
 	p := pendingPuts.Get().(*pendingPut)
-	p.store, p.res, p.done = s, res, done
-	s.log.NotifyDurable(end, p)
+	*p = pendingPut{store: s, res: res, end: end, wait: wait, done: done}
+	if wait.disk {
+		s.log.NotifyDurable(end, p)
+		return
+	}
+	p.next()
 }
 
-func (s *Store) append(m *message.Message) (PutResult, message.PhyOffset) {
+func (s *Store) append(m *message.Message) (PutResult, message.PhyOffset, awaited) {
 	if err := s.refusal(); err != nil {
 		return s.refused(PutResult{Status: ServiceNotAvailable, Err: err})
 	}
 	if err := m.Check(s.opts.MaxMessageSize); err != nil {
 		return s.refused(illegal(err))
 	}
+	wait, err := s.waits(m)
+	if err != nil {
+		return s.refused(PutResult{Status: InSyncReplicasNotEnough, Err: err})
+	}
 	res, err := s.log.Append(m, s.sequenceOf(m))
 	if err != nil {
 		return s.refused(s.appendFailed(err))
 	}
 	s.metrics.putMessages.Add(1)
-	return putOK(res), res.End
+	return putOK(res), res.End, wait
 }
 
-func (s *Store) appendBatch(m *message.Message, batch []byte, offsets []message.PhyOffset) (PutResult, []message.PhyOffset, message.PhyOffset) {
+func (s *Store) appendBatch(m *message.Message, batch []byte, offsets []message.PhyOffset) (PutResult, []message.PhyOffset, message.PhyOffset, awaited) {
 	offsets = offsets[:0]
-	fail := func(r PutResult) (PutResult, []message.PhyOffset, message.PhyOffset) {
-		r, end := s.refused(r)
-		return r, offsets, end
+	fail := func(r PutResult) (PutResult, []message.PhyOffset, message.PhyOffset, awaited) {
+		r, end, wait := s.refused(r)
+		return r, offsets, end, wait
 	}
 	if err := s.refusal(); err != nil {
 		return fail(PutResult{Status: ServiceNotAvailable, Err: err})
@@ -176,6 +237,10 @@ func (s *Store) appendBatch(m *message.Message, batch []byte, offsets []message.
 	if *items, err = s.batchItems(m, batch, (*items)[:0]); err != nil {
 		return fail(illegal(err))
 	}
+	wait, err := s.waits(m)
+	if err != nil {
+		return fail(PutResult{Status: InSyncReplicasNotEnough, Err: err})
+	}
 	for range *items {
 		offsets = append(offsets, 0)
 	}
@@ -185,7 +250,7 @@ func (s *Store) appendBatch(m *message.Message, batch []byte, offsets []message.
 		return fail(s.appendFailed(err))
 	}
 	s.metrics.putMessages.Add(int64(len(*items)))
-	return putOK(res), offsets, res.End
+	return putOK(res), offsets, res.End, wait
 }
 
 var itemPool = sync.Pool{New: func() any { return new([]message.BatchItem) }}
@@ -214,9 +279,9 @@ func putOK(r commitlog.Result) PutResult {
 	}
 }
 
-func (s *Store) refused(r PutResult) (PutResult, message.PhyOffset) {
+func (s *Store) refused(r PutResult) (PutResult, message.PhyOffset, awaited) {
 	s.metrics.putRefused.Add(1)
-	return r, 0
+	return r, 0, awaited{}
 }
 
 // illegal tells what is wrong with a message.

@@ -164,6 +164,9 @@ func (d *dispatcher) dispatchTo(limit message.PhyOffset, arrived func(*Arrival))
 }
 
 func (d *dispatcher) dispatchRecords(limit message.PhyOffset, arrived func(*Arrival)) error {
+	if first := d.store.log.MinOffset(); d.it.Offset() < first && limit > first {
+		d.rewind(first) // a slave's log began in the middle of its master's
+	}
 	d.it.Extend(limit)
 	for {
 		d.hand = d.it.Offset()

@@ -33,6 +33,8 @@ type Store struct {
 	damaged  damagedQueues // found at open
 	seqs     sequences
 	dispatch *dispatcher
+	// replicator is never nil.
+	replicator atomic.Pointer[Replicator]
 	// reput is the offset up to which records are dispatched, written by the
 	// dispatcher.
 	reput atomic.Int64
@@ -114,6 +116,7 @@ func newStore(dir string, opts *Options) (*Store, error) {
 	s.marks.due = make(chan struct{}, 1)
 	s.damage = make(chan damage, 16)
 	s.dispatch = &dispatcher{store: s, wake: make(chan struct{}, 1)}
+	s.SetReplicator(nil)
 	return s, nil
 }
 
@@ -149,10 +152,10 @@ func (s *Store) logOptions() *commitlog.Options {
 		OnFailure: func(err error) { o.Listener.SyncFailed(err) },
 		OnDurable: func() {
 			if o.FlushDiskType == SyncFlush {
-				s.dispatch.notify()
+				s.grew()
 			}
 		},
-		OnAppend: func() { s.dispatch.notify() },
+		OnAppend: s.grew,
 	}
 }
 
@@ -221,6 +224,9 @@ func (s *Store) closeFiles(last ...func() error) error {
 func (s *Store) refusal() error {
 	if s.closed.Load() {
 		return ErrClosed
+	}
+	if s.opts.Following {
+		return errFollowing
 	}
 	if cause := s.diskFull.Load(); cause != nil {
 		return errors.New(*cause)

@@ -2,8 +2,8 @@
 // manifests, damaged variants of one with what Java recovers from them, and remoting frames. It is
 // for tests only.
 //
-// The main functions are [Store], [Manifest], [TornVariants] with [ApplyPatches], and [Frames]. What
-// the data is and where it comes from stands in testdata/README.md.
+// The main functions are [Store], [Manifest], [TornVariants] with [ApplyPatches], [Frames] and
+// [Replication]. What the data is and where it comes from stands in testdata/README.md.
 //
 // # Invariants
 //

@@ -1,0 +1,392 @@
+package ha
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rocketlog/rocketlog/message"
+)
+
+const (
+	tickInterval   = 100 * time.Millisecond
+	reportReadSize = 4 << 10
+)
+
+// Master sends the log to the slaves that connect, and tells puts when enough
+// of them have it (Java: DefaultHAService with its connections).
+type Master struct {
+	log  Log
+	opts MasterOptions
+	ln   net.Listener
+
+	// idle says that some connection waits for the log to grow.
+	idle atomic.Bool
+
+	mu struct {
+		sync.Mutex
+		core   leader
+		conns  map[connID]*masterConn
+		nextID connID
+		closed bool
+	}
+
+	stop chan struct{}
+	done sync.WaitGroup
+}
+
+// masterConn is one connection of a slave: a goroutine that reads, and one that
+// writes what the core asks for.
+type masterConn struct {
+	id     connID
+	conn   net.Conn
+	send   chan effect   // of one: the core asks for no more than one at a time
+	closed chan struct{} // with reason set
+	reason error
+
+	sent atomic.Int64 // bytes of the log
+	peer atomic.Int64 // broker id, 0 unknown
+}
+
+// OpenMaster serves the slaves that connect to ln, which it closes in the end.
+func OpenMaster(log Log, ln net.Listener, opts *MasterOptions) *Master {
+	m := &Master{log: log, ln: ln, stop: make(chan struct{})}
+	if opts != nil {
+		m.opts = *opts
+	}
+	m.opts.EnsureDefaults()
+	m.mu.core = leader{opts: &m.opts, group: groupHash(m.opts.Group)}
+	m.mu.conns = map[connID]*masterConn{}
+	m.done.Add(2)
+	go m.runAccept()
+	go m.runTick()
+	return m
+}
+
+// Close ends all connections and answers those who wait.
+func (m *Master) Close() error {
+	m.mu.Lock()
+	if m.mu.closed {
+		m.mu.Unlock()
+		return nil
+	}
+	m.mu.closed = true
+	waiting := m.mu.core.waiting
+	m.mu.core.waiting = nil
+	for _, c := range m.mu.conns {
+		m.closeConnLocked(c, ErrClosed)
+	}
+	m.mu.Unlock()
+	close(m.stop)
+	err := m.ln.Close()
+	m.done.Wait()
+	for _, w := range waiting {
+		w.waiter.Replicated(ErrClosed)
+	}
+	return err
+}
+
+// Addr is the address that slaves connect to.
+func (m *Master) Addr() net.Addr { return m.ln.Addr() }
+
+func (m *Master) runAccept() {
+	defer m.done.Done()
+	for pause := tickInterval; ; {
+		conn, err := m.ln.Accept()
+		if err == nil {
+			m.accept(conn)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		m.opts.OnEvent(Event{Addr: m.ln.Addr().String(), Err: fmt.Errorf("slaves cannot be accepted: %w", err)})
+		select {
+		case <-m.stop:
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (m *Master) accept(conn net.Conn) {
+	c := &masterConn{conn: conn, send: make(chan effect, 1), closed: make(chan struct{})}
+	m.mu.Lock()
+	if m.mu.closed {
+		m.mu.Unlock()
+		conn.Close()
+		return
+	}
+	m.mu.nextID++
+	c.id = m.mu.nextID
+	m.mu.conns[c.id] = c
+	m.mu.Unlock()
+	m.done.Add(2)
+	m.step(event{kind: connected, conn: c.id})
+	go m.runRead(c)
+	go m.runWrite(c)
+}
+
+func (m *Master) runTick() {
+	defer m.done.Done()
+	tick := time.NewTicker(tickInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-m.stop:
+			return
+		case <-tick.C:
+			m.step(event{kind: ticked})
+		}
+	}
+}
+
+var effectPool = sync.Pool{New: func() any { return new([]effect) }}
+
+// step lets the core take in an event and does what it asks for. Those who wait
+// are answered without the lock, as they may put again.
+func (m *Master) step(e event) {
+	e.now, e.begin, e.end = m.opts.Now(), m.log.MinPhyOffset(), m.log.ConfirmOffset()
+	out := effectPool.Get().(*[]effect)
+	m.mu.Lock()
+	if m.mu.closed && e.kind == waited {
+		*out = append(*out, effect{kind: effectAnswer, waiter: e.waiter, err: ErrClosed})
+	} else {
+		*out = m.mu.core.step(e, *out)
+	}
+	for _, f := range *out {
+		switch c := m.mu.conns[f.conn]; {
+		case c == nil:
+		case f.kind == effectSend:
+			c.send <- f
+		case f.kind == effectClose:
+			m.closeConnLocked(c, f.err)
+		}
+	}
+	idle := m.mu.core.idle()
+	m.idle.Store(idle)
+	m.mu.Unlock()
+	for _, f := range *out {
+		if f.kind == effectAnswer {
+			f.waiter.Replicated(f.err)
+		}
+	}
+	clear(*out)
+	*out = (*out)[:0]
+	effectPool.Put(out)
+	if idle && m.log.ConfirmOffset() > e.end {
+		// The log grew before idle was to be seen.
+		m.step(event{kind: grown})
+	}
+}
+
+func (m *Master) closeConnLocked(c *masterConn, reason error) {
+	if c.reason != nil {
+		return
+	}
+	c.reason = reason
+	close(c.closed)
+	c.conn.Close()
+}
+
+// disconnect ends a connection after an error of reading or writing.
+func (m *Master) disconnect(c *masterConn, err error) {
+	m.mu.Lock()
+	m.closeConnLocked(c, err)
+	m.mu.Unlock()
+}
+
+// Appended tells that more of the log may be sent. While all slaves are being
+// sent to it costs one load.
+func (m *Master) Appended() {
+	if m.idle.Load() {
+		m.step(event{kind: grown})
+	}
+}
+
+// Admit tells whether a put that wants to be waited for has to wait for slaves,
+// or why it is refused.
+func (m *Master) Admit() (wait bool, err error) {
+	o := &m.opts
+	if !o.Sync {
+		return false, nil
+	}
+	if o.MinInSyncReplicas > 1 {
+		end := m.log.ConfirmOffset()
+		m.mu.Lock()
+		inSync := m.mu.core.inSync(end) + 1
+		m.mu.Unlock()
+		if inSync < o.MinInSyncReplicas {
+			return false, fmt.Errorf("%w: %d are, %d are asked for", ErrNotEnoughReplicas, inSync, o.MinInSyncReplicas)
+		}
+	}
+	return o.InSyncReplicas > 1 || o.MinInSyncReplicas > 1, nil
+}
+
+// NotifyReplicated tells w when enough slaves have the log up to end, or that
+// they do not, perhaps before it returns.
+func (m *Master) NotifyReplicated(end message.PhyOffset, w Waiter) {
+	m.step(event{kind: waited, offset: end, waiter: w})
+}
+
+// runRead takes in what the slave reports.
+func (m *Master) runRead(c *masterConn) {
+	defer m.done.Done()
+	buf := make([]byte, reportReadSize)
+	var in reports
+	var who hello
+	first := true
+	greet := func(h hello) {
+		who = h
+		c.peer.Store(h.id)
+		m.step(event{kind: greeted, conn: c.id, hello: h})
+	}
+	report := func(end message.PhyOffset) {
+		e := event{kind: reported, conn: c.id, offset: end}
+		if first {
+			first = false
+			hash, ok := tailHash(m.log, end, m.opts.FileSize)
+			e.valid = ok && hash == who.tail
+			m.opts.OnEvent(Event{Addr: c.conn.RemoteAddr().String(), BrokerID: who.id, Connected: true})
+		}
+		m.step(e)
+	}
+	for {
+		n, err := c.conn.Read(buf)
+		if err == nil {
+			err = in.feed(buf[:n], greet, report)
+		}
+		if err != nil {
+			m.disconnect(c, err)
+			break
+		}
+	}
+	m.mu.Lock()
+	delete(m.mu.conns, c.id)
+	reason := c.reason
+	m.mu.Unlock()
+	m.step(event{kind: disconnected, conn: c.id})
+	if errors.Is(reason, io.EOF) {
+		reason = nil
+	}
+	m.opts.OnEvent(Event{Addr: c.conn.RemoteAddr().String(), BrokerID: who.id, Err: reason})
+}
+
+// runWrite sends what the core asks for.
+func (m *Master) runWrite(c *masterConn) {
+	defer m.done.Done()
+	var w frameWriter
+	for {
+		select {
+		case <-c.closed:
+			return
+		case f := <-c.send:
+			n, err := w.write(c.conn, m.log, f.offset, f.size, m.opts.BatchSize)
+			if err != nil {
+				m.disconnect(c, err)
+				return
+			}
+			c.sent.Add(int64(n))
+			m.step(event{kind: sent, conn: c.id, size: n})
+		}
+	}
+}
+
+// frameWriter writes frames, whose bodies leave from the mapped files without
+// being copied.
+type frameWriter struct {
+	headers  [burst * frameHeaderSize]byte
+	pieces   net.Buffers
+	released []func()
+}
+
+// write sends frames with the log from offset, size bytes at most, and tells
+// how many it were; a size of 0 is a heartbeat.
+func (w *frameWriter) write(to io.Writer, log Log, offset message.PhyOffset, size, batch int) (total int, err error) {
+	defer func() {
+		for _, release := range w.released {
+			release()
+		}
+		clear(w.released)
+		w.released = w.released[:0]
+	}()
+	w.pieces = w.pieces[:0]
+	for n := 0; n < burst; n++ {
+		var body []byte
+		if size > total {
+			var release func()
+			if body, release, err = log.ReadRaw(offset+message.PhyOffset(total), min(size-total, batch)); err != nil {
+				return 0, fmt.Errorf("the log at %d: %w", int64(offset)+int64(total), err)
+			}
+			if release != nil {
+				w.released = append(w.released, release)
+			}
+		}
+		if len(body) == 0 && n > 0 {
+			break
+		}
+		header := appendFrameHeader(w.headers[n*frameHeaderSize:n*frameHeaderSize], offset+message.PhyOffset(total), len(body))
+		w.pieces = append(w.pieces, header)
+		if len(body) == 0 {
+			break
+		}
+		w.pieces = append(w.pieces, body)
+		total += len(body)
+	}
+	pieces := w.pieces // WriteTo consumes it
+	if _, err = pieces.WriteTo(to); err != nil {
+		return 0, err
+	}
+	return total, nil
+}
+
+// tailHash is a hash of the last bytes before end. Two logs with the same bytes
+// there are the same up to there, as each record tells its place and time.
+func tailHash(log Log, end message.PhyOffset, fileSize int64) (uint64, bool) {
+	if end == 0 {
+		return 0, true
+	}
+	fileStart := (end - 1) - (end-1)%message.PhyOffset(fileSize)
+	from := max(fileStart, end-tailBytes)
+	h := fnv.New64a()
+	for from < end {
+		raw, release, err := log.ReadRaw(from, int(end-from))
+		if err != nil || len(raw) == 0 {
+			return 0, false
+		}
+		h.Write(raw)
+		from += message.PhyOffset(len(raw))
+		release()
+	}
+	return h.Sum64() & sevenBytes, true
+}
+
+// SlaveStatus is one slave as its master sees it.
+type SlaveStatus struct {
+	Addr     string
+	BrokerID int64 // 0 unknown
+	Ack      message.PhyOffset
+	Next     message.PhyOffset // of the next byte to send
+	InSync   bool
+	Sent     int64 // bytes since it connected
+}
+
+// Slaves tells of the slaves that are connected.
+func (m *Master) Slaves() []SlaveStatus {
+	end := m.log.ConfirmOffset()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var list []SlaveStatus
+	for _, f := range m.mu.core.conns {
+		if c := m.mu.conns[f.id]; c != nil && f.asked {
+			list = append(list, SlaveStatus{Addr: c.conn.RemoteAddr().String(), BrokerID: c.peer.Load(), Ack: f.ack, Next: f.next,
+				InSync: f.inSync(end, &m.opts), Sent: c.sent.Load()})
+		}
+	}
+	return list
+}

@@ -1,0 +1,262 @@
+package ha
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rocketlog/rocketlog/message"
+)
+
+const (
+	streamReadSize = 1 << 20
+	slaveTick      = time.Second
+)
+
+// Slave copies the log of a master (Java: DefaultHAClient).
+type Slave struct {
+	log  Log
+	opts SlaveOptions
+
+	mu struct {
+		sync.Mutex
+		addr string
+		conn net.Conn // of the session under way
+	}
+	status struct {
+		connected           atomic.Bool
+		received            atomic.Int64
+		lastRead, lastWrote atomic.Int64 // Unix ms
+	}
+
+	changed chan struct{} // the address
+	ctx     context.Context
+	stop    context.CancelFunc
+	done    sync.WaitGroup
+}
+
+// OpenSlave copies from the master at addr, of which the empty one is not known
+// yet, until it is closed.
+func OpenSlave(log Log, addr string, opts *SlaveOptions) *Slave {
+	s := &Slave{log: log, changed: make(chan struct{}, 1)}
+	if opts != nil {
+		s.opts = *opts
+	}
+	s.opts.EnsureDefaults()
+	s.mu.addr = addr
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.done.Add(1)
+	go s.run()
+	return s
+}
+
+// SetMaster changes the master's address.
+func (s *Slave) SetMaster(addr string) {
+	s.mu.Lock()
+	same := s.mu.addr == addr
+	s.mu.addr = addr
+	conn := s.mu.conn
+	s.mu.Unlock()
+	if same {
+		return
+	}
+	if conn != nil {
+		conn.Close()
+	}
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Master is the address of the master, empty if it is not known.
+func (s *Slave) Master() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.addr
+}
+
+// Close ends the copy. The log ends behind a record.
+func (s *Slave) Close() error {
+	s.stop()
+	s.mu.Lock()
+	if s.mu.conn != nil {
+		s.mu.conn.Close()
+	}
+	s.mu.Unlock()
+	s.done.Wait()
+	return nil
+}
+
+// run connects again and again.
+func (s *Slave) run() {
+	defer s.done.Done()
+	for s.ctx.Err() == nil {
+		if addr := s.Master(); addr != "" {
+			err := s.session(addr)
+			if s.ctx.Err() != nil {
+				return
+			}
+			s.opts.OnEvent(Event{Addr: addr, Err: err})
+		}
+		timer := time.NewTimer(s.opts.RetryInterval)
+		select {
+		case <-s.ctx.Done():
+		case <-s.changed:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// session is one connection. It ends with an error.
+func (s *Slave) session(addr string) error {
+	d := net.Dialer{Timeout: s.opts.RetryInterval}
+	conn, err := d.DialContext(s.ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	s.mu.Lock()
+	s.mu.conn = conn
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.mu.conn = nil
+		s.mu.Unlock()
+		s.status.connected.Store(false)
+	}()
+	if s.ctx.Err() != nil || s.Master() != addr {
+		return net.ErrClosed
+	}
+	// What is reported counts as kept: it must be as durable as the log promises.
+	if err := s.settle(); err != nil {
+		return err
+	}
+	ss := session{s: s, conn: conn, core: copier{opts: &s.opts}, in: frames{sizeMax: s.opts.FileSize}}
+	if s.opts.BrokerID != 0 {
+		end := s.log.MaxPhyOffset()
+		tail, _ := tailHash(s.log, end, s.opts.FileSize)
+		ss.greeting = hello{id: s.opts.BrokerID, fromStart: !s.opts.LastFileOnly, group: groupHash(s.opts.Group), tail: tail}.append(nil)
+	}
+	return ss.run()
+}
+
+// settle brings the log to where it is as durable as promised.
+func (s *Slave) settle() error {
+	if s.log.ConfirmOffset() < s.log.MaxPhyOffset() {
+		return s.log.Flush()
+	}
+	return nil
+}
+
+// session is a connection to a master, and owned by one goroutine.
+type session struct {
+	s        *Slave
+	conn     net.Conn
+	core     copier
+	in       frames
+	greeting []byte // sent with the first report
+	effects  []effect
+	heard    bool
+}
+
+func (ss *session) run() error {
+	if err := ss.step(event{kind: connected}); err != nil {
+		return err
+	}
+	s := ss.s
+	buf := make([]byte, streamReadSize)
+	for {
+		if err := ss.conn.SetReadDeadline(time.Now().Add(slaveTick)); err != nil {
+			return err
+		}
+		n, err := ss.conn.Read(buf)
+		if n > 0 {
+			if !ss.heard {
+				ss.heard = true
+				s.status.connected.Store(true)
+				s.opts.OnEvent(Event{Addr: ss.conn.RemoteAddr().String(), Connected: true})
+			}
+			s.status.received.Add(int64(n))
+			s.status.lastRead.Store(s.opts.Now().UnixMilli())
+			if err := ss.take(buf[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			err = ss.step(event{kind: ticked})
+		case errors.Is(err, io.EOF):
+			err = errors.New("the master has closed the connection")
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// take applies what was read, and reports once for all of it.
+func (ss *session) take(b []byte) error {
+	err := ss.in.feed(b,
+		func(phy message.PhyOffset, size int) error {
+			return ss.step(event{kind: framed, offset: phy, size: size})
+		},
+		func(at message.PhyOffset, piece []byte) error {
+			return ss.step(event{kind: arrived, offset: at, raw: piece})
+		})
+	if err != nil {
+		return err
+	}
+	if err := ss.s.settle(); err != nil {
+		return err
+	}
+	return ss.step(event{kind: applied})
+}
+
+// step lets the core take in an event and does what it asks for.
+func (ss *session) step(e event) error {
+	s := ss.s
+	e.now, e.end = s.opts.Now(), s.log.MaxPhyOffset()
+	ss.effects = ss.core.step(e, ss.effects[:0])
+	for _, f := range ss.effects {
+		switch f.kind {
+		case effectClose:
+			return f.err
+		case effectAppend:
+			if err := s.log.AppendRaw(f.offset, f.raw); err != nil {
+				return err
+			}
+		case effectReport:
+			out := appendReport(ss.greeting, f.offset)
+			ss.greeting = ss.greeting[:0]
+			if err := ss.conn.SetWriteDeadline(time.Now().Add(s.opts.HousekeepingInterval)); err != nil {
+				return err
+			}
+			if _, err := ss.conn.Write(out); err != nil {
+				return err
+			}
+			s.status.lastWrote.Store(e.now.UnixMilli())
+		}
+	}
+	return nil
+}
+
+// Status is how a slave fares.
+type Status struct {
+	Master              string
+	Connected           bool
+	Received            int64 // bytes
+	LastRead, LastWrote int64 // Unix ms
+}
+
+// Status tells how the slave fares.
+func (s *Slave) Status() Status {
+	return Status{Master: s.Master(), Connected: s.status.connected.Load(), Received: s.status.received.Load(),
+		LastRead: s.status.lastRead.Load(), LastWrote: s.status.lastWrote.Load()}
+}
