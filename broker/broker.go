@@ -43,6 +43,8 @@ type Broker struct {
 	puller      *puller
 	registrar   *registrar
 
+	transactions *transactor
+
 	server *remoting.Server // the main port
 	fast   *remoting.Server // two below: no pulls
 	admin  *remoting.Pool
@@ -158,6 +160,7 @@ func (b *Broker) open(o *Options) error {
 	b.sender = newSender(b, o, len(levels))
 	b.puller = newPuller(b, b.holds)
 	b.registrar = newRegistrar(b)
+	b.transactions = newTransactor(b)
 	b.loadState()
 	b.topics.changed = b.registrar.kick
 	return nil
@@ -228,6 +231,9 @@ func (b *Broker) loadState() {
 	if moved > 0 {
 		b.log.Warn("consumer offsets lay behind the end of their queues and are moved back to it", "queues", moved)
 	}
+	if err := b.transactions.load(); err != nil {
+		b.log.Error("op queue of transactions cannot be read; some are checked again", "error", err)
+	}
 }
 
 // serve starts everything that runs.
@@ -248,6 +254,7 @@ func (b *Broker) serve(main, fast net.Listener) {
 	b.handle(b.fast, false)
 	b.startPersisters()
 	b.schedule.start()
+	b.transactions.start()
 	b.done.Add(3)
 	go b.runHousekeeping()
 	for server, ln := range map[*remoting.Server]net.Listener{b.server: main, b.fast: fast} {
@@ -383,6 +390,7 @@ func (b *Broker) close() error {
 	b.admin.Close()
 	b.calls.Close()
 	b.schedule.close()
+	b.transactions.close()
 	close(b.stop) // offloaded requests are waited for too
 	b.done.Wait()
 	return errors.Join(b.offsets.persist(), b.filters.persist(), b.schedule.persist(), b.store.Close())

@@ -136,9 +136,6 @@ func TestSendRefusals(t *testing.T) {
 		{"properties that are too large", func(h *protocol.SendMessageRequestHeader) {
 			h.Properties = message.AppendProperty(nil, "p", strings.Repeat("x", 32768))
 		}, "x", protocol.MessageIllegal, "32KB"},
-		{"a transaction", func(h *protocol.SendMessageRequestHeader) {
-			h.Properties = message.AppendProperty(nil, "TRAN_MSG", "true")
-		}, "x", protocol.NoPermission, "transaction"},
 		{"a timer", func(h *protocol.SendMessageRequestHeader) {
 			h.Properties = message.AppendProperty(nil, "TIMER_DELAY_SEC", "5")
 		}, "x", protocol.SystemError, "timer"},

@@ -17,6 +17,7 @@ func (b *Broker) handle(s *remoting.Server, main bool) {
 	for _, code := range []protocol.RequestCode{protocol.SendMessage, protocol.SendMessageV2, protocol.SendBatchMessage} {
 		s.Handle(code, b.sender.message, remoting.Inline())
 	}
+	s.Handle(protocol.EndTransaction, b.transactions.end, remoting.Inline())
 	if main {
 		s.Handle(protocol.PullMessage, b.puller.message, remoting.Inline())
 		s.Handle(protocol.LitePullMessage, b.puller.message, remoting.Inline())
@@ -46,7 +47,6 @@ func (b *Broker) handle(s *remoting.Server, main bool) {
 
 // pooled are the requests that a pool answers.
 func (b *Broker) pooled() map[protocol.RequestCode]func(*call) error {
-	nothing := func(*call) error { return nil }
 	return map[protocol.RequestCode]func(*call) error{
 		protocol.HeartBeat:               b.heartbeat,
 		protocol.UnregisterClient:        b.unregisterClient,
@@ -98,6 +98,7 @@ func (b *Broker) pooled() map[protocol.RequestCode]func(*call) error {
 		protocol.GetBrokerHAStatus:    b.haStatus,
 		protocol.QueryConsumeQueue:    b.queueEntries,
 		protocol.SetCommitLogReadMode: b.readMode,
-		protocol.EndTransaction:       nothing, // of a half message that was refused: the client wants no answer
+
+		protocol.ResumeCheckHalfMessage: b.resumeCheck,
 	}
 }

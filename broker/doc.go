@@ -20,7 +20,10 @@
 //     not keep the broker from starting.
 //  5. Delayed messages are put to their topics before their progress is noted on disk: a crash may repeat a delivery and
 //     loses none; none comes early.
-//  6. Everything held for a client is bounded, and ends with its connection.
+//  6. The message of a transaction is delivered at least once if its producer commits it, never if it rolls it back, and the
+//     producer is asked until it says which: the half message counts as settled only when what settles it is in the log
+//     (docs/design/0011-transactions.md).
+//  7. Everything held for a client is bounded, and ends with its connection.
 //
 // # Concurrency
 //
@@ -36,5 +39,5 @@
 //
 // # What it does not do
 //
-// Transactions, timers of arbitrary time, pop consumption and slaves are refused with a remark that says so.
+// Timers of arbitrary time, pop consumption and slaves are refused with a remark that says so.
 package broker

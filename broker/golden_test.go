@@ -21,7 +21,7 @@ import (
 // notReplayed are requests of the recordings that are left out: what the broker does not do yet, and what talks of the state
 // of another process.
 var notReplayed = map[int32]string{
-	int32(protocol.EndTransaction):                  "transactions",
+	int32(protocol.EndTransaction):                  "offsets are those of the recorded store",
 	int32(protocol.GetConsumerRunningInfo):          "the recorded client answered it",
 	int32(protocol.ConsumeMessageDirectly):          "the recorded client answered it",
 	int32(protocol.InvokeBrokerToGetConsumerStatus): "the recorded client answered it",
@@ -42,7 +42,7 @@ var notReplayed = map[int32]string{
 	int32(protocol.RemoveColdDataFlowCtrConfig):     "cold data control",
 	int32(protocol.CheckRocksDBCQWriteProgress):     "RocksDB",
 	int32(protocol.ExportRocksDBConfigToJSON):       "RocksDB",
-	int32(protocol.ResumeCheckHalfMessage):          "transactions",
+	int32(protocol.ResumeCheckHalfMessage):          "offsets are those of the recorded store",
 }
 
 // mayDiffer says why an answer may have another code than the recorded one, or is empty when it may not.
@@ -52,8 +52,8 @@ func mayDiffer(scenario string, req *remoting.Command, want, got protocol.Respon
 	switch code := req.RequestCode(); {
 	case code >= 200000 || req.Serialize == remoting.SerializeRocketMQ && code > 900:
 		return "pop and light topics, which a binary header cannot name"
-	case strings.Contains(properties, "TRAN_MSG"), strings.Contains(properties, "TIMER_"):
-		return "transactions and timers are refused"
+	case strings.Contains(properties, "TIMER_"):
+		return "timers are refused"
 	case len(req.Body) == 0 && want == protocol.SystemError && got == protocol.MessageIllegal:
 		return "where Java has a null pointer"
 	case scenario == "static-topic" || f("topic") == "GW_static" || f("b") == "GW_static":

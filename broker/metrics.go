@@ -10,6 +10,11 @@ type Metrics struct {
 	PullsFound        int64 // pulls that found messages
 	PullsMissed       int64 // pulls that found none
 	SendBacks         int64 // messages that consumers gave back
+	Committed         int64 // transactions whose message was delivered
+	RolledBack        int64 // transactions that were rolled back
+	Checked           int64 // questions after a transaction that were due
+	Unasked           int64 // those of them that no producer was online for
+	GivenUp           int64 // transactions that were given up
 	PullHolds         int   // pulls that wait for a message
 	PendingPuts       int64 // messages that wait for the disk
 	Topics, Groups    int
@@ -28,6 +33,8 @@ func (b *Broker) Metrics() Metrics {
 		Puts: s.put.messages.Load(), PutBytes: s.put.bytes.Load(), PutsRefused: s.refused.Load(),
 		Gets: s.get.messages.Load(), GetBytes: s.get.bytes.Load(),
 		PullsFound: s.found.Load(), PullsMissed: s.missed.Load(), SendBacks: s.sendBack.Load(),
+		Committed: b.transactions.stats.committed.Load(), RolledBack: b.transactions.stats.rolledBack.Load(),
+		Checked: b.transactions.stats.checked.Load(), Unasked: b.transactions.stats.unasked.Load(), GivenUp: b.transactions.stats.givenUp.Load(),
 		PullHolds: b.holds.len(), PendingPuts: b.sender.pending.Load(),
 		Topics: len(b.topics.list()), Groups: len(b.groups.names()),
 		OnlineGroups: b.consumers.count(), ProducerGroups: len(b.producers.all()),

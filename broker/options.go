@@ -44,9 +44,15 @@ type Options struct {
 	BrokerTopicEnable           bool   `property:"brokerTopicEnable"`           // the topic called as the broker may be used; default true
 	TraceTopicEnable            bool   `property:"traceTopicEnable"`            // make the trace topic; default false
 	MsgTraceTopicName           string `property:"msgTraceTopicName"`           // default RMQ_SYS_TRACE_TOPIC
-	RejectTransactionMessage    bool   `property:"rejectTransactionMessage"`    // default false; transactions are refused either way, so far
+	RejectTransactionMessage    bool   `property:"rejectTransactionMessage"`    // refuse messages of transactions; default false
 	RegionID                    string `property:"regionId"`                    // default DefaultRegion
 	TraceOn                     bool   `property:"traceOn"`                     // tell producers to report traces; default true
+
+	TransactionTimeOut         int64 `property:"transactionTimeOut"`         // ms from a half message to the first question after it; default 6000
+	TransactionCheckMax        int32 `property:"transactionCheckMax"`        // questions after which a transaction is given up; default 15
+	TransactionCheckInterval   int64 `property:"transactionCheckInterval"`   // ms between questions; default 30000
+	TransactionOpMsgMaxSize    int   `property:"transactionOpMsgMaxSize"`    // bytes of an op message, about; default 4096
+	TransactionOpBatchInterval int64 `property:"transactionOpBatchInterval"` // ms from the end of a transaction to its op message; default 3000
 
 	LongPollingEnable               bool  `property:"longPollingEnable"`                  // hold pulls that find nothing; default true
 	ShortPollingTimeMills           int64 `property:"shortPollingTimeMills"`              // ms of the hold otherwise; default 1000
@@ -119,6 +125,11 @@ func (o *Options) ensureDefaults() {
 	o.DefaultTopicQueueNums = cmp.Or(o.DefaultTopicQueueNums, 8)
 	o.MsgTraceTopicName = cmp.Or(o.MsgTraceTopicName, "RMQ_SYS_TRACE_TOPIC")
 	o.RegionID = cmp.Or(o.RegionID, "DefaultRegion")
+	o.TransactionTimeOut = cmp.Or(o.TransactionTimeOut, 6000)
+	o.TransactionCheckMax = cmp.Or(o.TransactionCheckMax, 15)
+	o.TransactionCheckInterval = cmp.Or(o.TransactionCheckInterval, 30000)
+	o.TransactionOpMsgMaxSize = cmp.Or(o.TransactionOpMsgMaxSize, 4096)
+	o.TransactionOpBatchInterval = cmp.Or(o.TransactionOpBatchInterval, 3000)
 	o.ShortPollingTimeMills = cmp.Or(o.ShortPollingTimeMills, 1000)
 	o.FlushConsumerOffsetInterval = cmp.Or(o.FlushConsumerOffsetInterval, 5000)
 	o.ConsumerOffsetUpdateVersionStep = cmp.Or(o.ConsumerOffsetUpdateVersionStep, 500)

@@ -336,7 +336,7 @@ func (d *sending) divert(o *Options) error {
 	f, m := &d.facts, &d.msg
 	transaction := m.SysFlag.Transaction()
 	if f.transaction && !(m.ReconsumeTimes > 0 && f.delayLevel > 0) || transaction == message.TransactionPrepared {
-		return refuse(protocol.NoPermission, "the broker[%s] sending transaction message is forbidden: it does not do transactions yet", o.BrokerIP1)
+		return d.prepareHalf(o)
 	}
 	if transaction != message.TransactionNone && transaction != message.TransactionCommit {
 		return nil
