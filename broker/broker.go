@@ -208,6 +208,12 @@ func (b *Broker) listener() *engine.EventListener {
 		QueueRebuilt: func(topic string, queue int32, cause error) {
 			b.log.Warn("consume queue was damaged and is built anew", "topic", topic, "queue", queue, "cause", cause)
 		},
+		ScrubFound: func(f engine.ScrubFault) {
+			b.log.Error("store is damaged", "file", f.File, "byte", f.Offset, "what", f.Text, "mended", f.Mended, "error", f.Err)
+		},
+		Scrubbed: func(i engine.ScrubInfo) {
+			b.log.Info("store was verified", "records", i.Records, "bytes", i.Bytes, "damaged", i.Found, "mended", i.Mended, "took", i.Took)
+		},
 	}
 }
 

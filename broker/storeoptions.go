@@ -34,6 +34,8 @@ type StoreOptions struct {
 	DiskSpaceWarningLevelRatio        int    `property:"diskSpaceWarningLevelRatio"`        // percent; default 90
 	CleanFileForciblyEnable           bool   `property:"cleanFileForciblyEnable"`           // default true
 	MaxLogBytes                       int64  `property:"maxLogBytes"`                       // bytes of log kept at most (not RocketMQ's); default unbounded
+	ScrubBytesPerSecond               int64  `property:"scrubBytesPerSecond"`               // bytes of the store verified in a second, in the background (not RocketMQ's); default 4 MiB, negative off
+	ScrubInterval                     int64  `property:"scrubInterval"`                     // hours between two rounds of that; default 24
 	AccessMessageInMemoryMaxRatio     int    `property:"accessMessageInMemoryMaxRatio"`     // percent of memory; default 40
 	MaxTransferBytesOnMessageInMemory int    `property:"maxTransferBytesOnMessageInMemory"` // bytes of one pull; default 262144
 	MaxTransferCountOnMessageInMemory int    `property:"maxTransferCountOnMessageInMemory"` // messages of one pull; default 32
@@ -76,6 +78,8 @@ func (o *StoreOptions) ensureDefaults() {
 	o.DiskMaxUsedSpaceRatio = cmp.Or(o.DiskMaxUsedSpaceRatio, 75)
 	o.DiskSpaceCleanForciblyRatio = cmp.Or(o.DiskSpaceCleanForciblyRatio, 85)
 	o.DiskSpaceWarningLevelRatio = cmp.Or(o.DiskSpaceWarningLevelRatio, 90)
+	o.ScrubBytesPerSecond = cmp.Or(o.ScrubBytesPerSecond, 4<<20)
+	o.ScrubInterval = cmp.Or(o.ScrubInterval, 24)
 	o.AccessMessageInMemoryMaxRatio = cmp.Or(o.AccessMessageInMemoryMaxRatio, 40)
 	o.MaxTransferBytesOnMessageInMemory = cmp.Or(o.MaxTransferBytesOnMessageInMemory, 256<<10)
 	o.MaxTransferCountOnMessageInMemory = cmp.Or(o.MaxTransferCountOnMessageInMemory, 32)
@@ -135,6 +139,8 @@ func (o *StoreOptions) engine() (*engine.Options, error) {
 		DiskWarningRatio:           o.DiskSpaceWarningLevelRatio,
 		KeepExpiredOnFullDisk:      !o.CleanFileForciblyEnable,
 		MaxLogBytes:                o.MaxLogBytes,
+		ScrubBytesPerSecond:        o.ScrubBytesPerSecond,
+		ScrubInterval:              time.Duration(o.ScrubInterval) * time.Hour,
 		AccessMemoryRatio:          o.AccessMessageInMemoryMaxRatio,
 		MaxTransferBytesInMemory:   o.MaxTransferBytesOnMessageInMemory,
 		MaxTransferCountInMemory:   o.MaxTransferCountOnMessageInMemory,

@@ -49,6 +49,11 @@ type EventListener struct {
 	Deleted func(files int, minOffset message.PhyOffset, cause string)
 	// QueueRebuilt tells that a damaged queue was built again from the log.
 	QueueRebuilt func(topic string, queueID int32, cause error)
+	// ScrubFound tells of a damaged place, mended or not. One round tells of
+	// some and counts all.
+	ScrubFound func(ScrubFault)
+	// Scrubbed tells that a round over the store came to its end.
+	Scrubbed func(ScrubInfo)
 }
 
 // EnsureDefaults makes every callback callable.
@@ -76,5 +81,11 @@ func (l *EventListener) EnsureDefaults() {
 	}
 	if l.QueueRebuilt == nil {
 		l.QueueRebuilt = func(string, int32, error) {}
+	}
+	if l.ScrubFound == nil {
+		l.ScrubFound = func(ScrubFault) {}
+	}
+	if l.Scrubbed == nil {
+		l.Scrubbed = func(ScrubInfo) {}
 	}
 }

@@ -12,6 +12,8 @@ type counters struct {
 	gets, getMessages, getBytes    atomic.Int64
 	checkpoints                    atomic.Int64
 	queuesRebuilt, logFilesDeleted atomic.Int64
+	scrubs, scrubBytes             atomic.Int64
+	scrubFound, scrubMended        atomic.Int64
 	cleanedTo                      atomic.Int64 // log minimum that queues and index follow
 }
 
@@ -21,6 +23,7 @@ type Metrics struct {
 	PutMessages, PutRefused                     int64
 	Gets, GetMessages, GetBytes                 int64
 	Checkpoints, QueuesRebuilt, LogFilesDeleted int64
+	Scrubs, ScrubBytes, ScrubFound, ScrubMended int64 // rounds; bytes read; faults
 	MinPhyOffset, MaxPhyOffset                  message.PhyOffset
 	FlushedOffset, ConfirmOffset, ReputOffset   message.PhyOffset
 	DispatchBehindBytes                         int64
@@ -38,6 +41,7 @@ func (s *Store) Metrics() Metrics {
 		PutMessages: c.putMessages.Load(), PutRefused: c.putRefused.Load(),
 		Gets: c.gets.Load(), GetMessages: c.getMessages.Load(), GetBytes: c.getBytes.Load(),
 		Checkpoints: c.checkpoints.Load(), QueuesRebuilt: c.queuesRebuilt.Load(), LogFilesDeleted: c.logFilesDeleted.Load(),
+		Scrubs: c.scrubs.Load(), ScrubBytes: c.scrubBytes.Load(), ScrubFound: c.scrubFound.Load(), ScrubMended: c.scrubMended.Load(),
 		MinPhyOffset: s.log.MinOffset(), MaxPhyOffset: s.log.MaxOffset(),
 		FlushedOffset: s.log.FlushedOffset(), ConfirmOffset: s.log.ConfirmOffset(), ReputOffset: s.ReputOffset(),
 		Queues: len(s.queues.Queues()), LogFiles: len(s.log.Files()), LogFilesMapped: s.log.Mapped(),

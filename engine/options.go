@@ -114,6 +114,13 @@ type Options struct {
 	// Following makes the store a slave's [brokerRole=SLAVE]: puts are refused,
 	// AppendRaw copies the master's log.
 	Following bool
+	// ScrubBytesPerSecond is how much of the store is read to be verified, in the
+	// background, see Store.Scrub. It is not one of RocketMQ's
+	// [scrubBytesPerSecond]. Zero is 4 MiB, negative off.
+	ScrubBytesPerSecond int64
+	// ScrubInterval is how long after one round the next begins [scrubInterval].
+	// Zero is 24 h.
+	ScrubInterval time.Duration
 	// PreheatMax bounds the bytes ahead of the writer that are brought into
 	// memory [warmMapedFileEnable is its Java kin]. Zero is 64 MiB, negative off.
 	PreheatMax int64
@@ -159,6 +166,8 @@ func (o *Options) EnsureDefaults() {
 	setDefault(&o.MaxTransferCountInDisk, 8)
 	setDefault(&o.MaxFilterMessageSize, 16_000)
 	setDefault(&o.MaxMessagesPerQuery, 64)
+	setDefault(&o.ScrubBytesPerSecond, 4<<20)
+	setDefault(&o.ScrubInterval, 24*time.Hour)
 	if o.DelayLevels == nil {
 		o.DelayLevels = DefaultDelayLevels
 	}

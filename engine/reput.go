@@ -111,7 +111,7 @@ func (d *dispatcher) await() bool {
 	s.log.ShareClock(0)
 	d.rewind(d.it.Offset()) // holds no file while asleep
 	d.parked.Store(true)
-	if s.log.ConfirmOffset() > d.it.Limit() {
+	if s.log.ConfirmOffset() > d.it.Limit() || len(s.damage) > 0 {
 		if d.parked.CompareAndSwap(true, false) {
 			return true
 		}
@@ -349,17 +349,18 @@ func (d *dispatcher) tagsCode(r message.Record, props message.DispatchProperties
 	return message.TagsCode(props.Tags)
 }
 
-// damage is a queue that a reader found damaged.
+// damage is a queue that a reader found damaged, or a call that puts bytes right.
 type damage struct {
 	key   consumequeue.Key
 	cause error
+	mend  func() // in place of the other two
 }
 
 // reportDamage has the dispatcher build a queue again; a reader that meets the
 // damage meanwhile reports it again.
 func (s *Store) reportDamage(key consumequeue.Key, cause error) {
 	select {
-	case s.damage <- damage{key, cause}:
+	case s.damage <- damage{key: key, cause: cause}:
 		s.dispatch.notify()
 	default:
 	}
@@ -370,6 +371,10 @@ func (d *dispatcher) mendReported() error {
 	for {
 		select {
 		case found := <-d.store.damage:
+			if found.mend != nil {
+				found.mend()
+				continue
+			}
 			if q := d.store.queues.Queue(found.key.Topic, found.key.QueueID); q == nil || q.Check() == nil {
 				continue // reported twice, and mended
 			}
@@ -399,6 +404,9 @@ func (s *Store) rebuildQueue(key consumequeue.Key, end message.PhyOffset, cause 
 	d := dispatcher{store: s, topic: key.Topic}
 	for {
 		r, ok := it.Next()
+		if !ok && s.passDamage(it) {
+			continue
+		}
 		if !ok {
 			break
 		}
@@ -429,6 +437,22 @@ func (s *Store) rebuildQueue(key consumequeue.Key, end message.PhyOffset, cause 
 	s.metrics.queuesRebuilt.Add(1)
 	s.opts.Listener.QueueRebuilt(key.Topic, key.QueueID, cause)
 	return gap, nil
+}
+
+// passDamage lets a walk go on behind bytes of the log that are no record.
+func (s *Store) passDamage(it *commitlog.Iterator) bool {
+	var corrupt *commitlog.CorruptError
+	if !errors.As(it.Err(), &corrupt) {
+		return false
+	}
+	l := logReader{store: s, pace: func(int) error { return nil }}
+	_, next, _ := l.record(corrupt.Offset, it.Limit())
+	next, err := l.behind(corrupt.Offset, next, it.Limit())
+	if err = errors.Join(err, l.close()); err != nil {
+		return false
+	}
+	it.Rewind(next)
+	return true
 }
 
 // inQueue tells whether a record has an entry in a consume queue.

@@ -61,6 +61,7 @@ type Store struct {
 		due   atomic.Bool   // one is due though nothing was dispatched
 	}
 	damage       chan damage // what readers found
+	scrubbing    sync.Mutex  // one round at a time
 	marks        marker
 	metrics      counters
 	memoryWindow message.PhyOffset // bytes at the log's end taken to be in memory
@@ -162,6 +163,10 @@ func (s *Store) logOptions() *commitlog.Options {
 // start runs the background work.
 func (s *Store) start() {
 	s.log.Start()
+	if s.opts.ScrubBytesPerSecond > 0 {
+		s.running.Add(1)
+		go s.runScrub()
+	}
 	s.running.Add(4)
 	go s.dispatch.run()
 	go s.runCheckpoint()
