@@ -195,11 +195,6 @@ func (b *Broker) statsData(c *call) error {
 	return c.json(&protocol.BrokerStatsData{StatsMinute: item(minute), StatsHour: item(hour), StatsDay: item(day)})
 }
 
-// haStatus answers that there are no slaves.
-func (b *Broker) haStatus(c *call) error {
-	return c.json(&protocol.HARuntimeInfo{Master: true, MasterCommitLogMaxOffset: int64(b.store.MaxPhyOffset())})
-}
-
 // requestModes answers that all groups pull.
 func (b *Broker) requestModes(c *call) error {
 	return c.json(&protocol.MessageRequestModeSerializeWrapper{})

@@ -42,6 +42,7 @@ type Broker struct {
 	sender      *sender
 	puller      *puller
 	registrar   *registrar
+	replication *replication
 
 	transactions *transactor
 
@@ -162,6 +163,10 @@ func (b *Broker) open(o *Options) error {
 	b.registrar = newRegistrar(b)
 	b.transactions = newTransactor(b)
 	b.loadState()
+	if err := b.openReplication(o); err != nil {
+		b.holds.close()
+		return errors.Join(err, b.store.Close())
+	}
 	b.topics.changed = b.registrar.kick
 	return nil
 }
@@ -173,6 +178,7 @@ func (b *Broker) openStore(o *Options) error {
 		return err
 	}
 	e.FS, e.Now, e.Listener = o.FS, o.Now, b.listener()
+	e.Following = o.BrokerRole == slaveRole
 	b.store, err = engine.Open(o.StorePathRootDir, e)
 	return err
 }
@@ -259,8 +265,11 @@ func (b *Broker) serve(main, fast net.Listener) {
 	b.handle(b.server, true)
 	b.handle(b.fast, false)
 	b.startPersisters()
-	b.schedule.start()
-	b.transactions.start()
+	if !b.isSlave() { // what these put, a slave gets from its master
+		b.schedule.start()
+		b.transactions.start()
+	}
+	b.replication.start()
 	b.done.Add(3)
 	go b.runHousekeeping()
 	for server, ln := range map[*remoting.Server]net.Listener{b.server: main, b.fast: fast} {
@@ -397,6 +406,7 @@ func (b *Broker) close() error {
 	b.calls.Close()
 	b.schedule.close()
 	b.transactions.close()
+	b.replication.close()
 	close(b.stop) // offloaded requests are waited for too
 	b.done.Wait()
 	return errors.Join(b.offsets.persist(), b.filters.persist(), b.schedule.persist(), b.store.Close())

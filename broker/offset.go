@@ -18,6 +18,7 @@ const groupSeparator = "@"
 type offsetTable struct {
 	saver       *saver
 	versionStep int64
+	following   bool // a slave's: commits are noted as such
 	now         func() int64
 
 	mu struct {
@@ -37,6 +38,7 @@ type topicGroup struct{ topic, group string }
 type queueOffsets struct {
 	committed map[int32]int64
 	pulled    map[int32]int64 // where the group last read
+	local     map[int32]bool  // of a slave: committed here, by consumers that the master was gone for
 	reset     map[int32]int64 // where the group must go on, memory only; taken by the next pull
 }
 
@@ -49,7 +51,7 @@ type offsetsFile struct {
 }
 
 func newOffsetTable(file stateFile, o *Options, now func() int64) *offsetTable {
-	t := &offsetTable{versionStep: max(o.ConsumerOffsetUpdateVersionStep, 1), now: now, armed: func() {}}
+	t := &offsetTable{versionStep: max(o.ConsumerOffsetUpdateVersionStep, 1), following: o.BrokerRole == slaveRole, now: now, armed: func() {}}
 	t.mu.table = map[topicGroup]*queueOffsets{}
 	t.mu.version.Timestamp = now()
 	t.saver = newSaver(file, func() any { return t.snapshot() })
@@ -112,6 +114,12 @@ func (t *offsetTable) commit(topic, group string, queue int32, offset int64) {
 		return
 	}
 	e.committed[queue] = offset
+	if t.following {
+		if e.local == nil {
+			e.local = map[int32]bool{}
+		}
+		e.local[queue] = true
+	}
 	t.touchLocked()
 }
 

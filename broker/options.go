@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rocketlog/rocketlog/ha"
 	"github.com/rocketlog/rocketlog/internal/properties"
 	"github.com/rocketlog/rocketlog/internal/vfs"
 )
@@ -24,13 +25,13 @@ import (
 type Options struct {
 	BrokerClusterName string `property:"brokerClusterName"` // name of the cluster; default DefaultCluster
 	BrokerName        string `property:"brokerName"`        // name of the master with its slaves; default the host's name
-	BrokerID          int64  `property:"brokerId"`          // 0 is the master; others are slaves, which are not served yet
-	BrokerRole        string `property:"brokerRole"`        // ASYNC_MASTER or SYNC_MASTER; default ASYNC_MASTER
+	BrokerID          int64  `property:"brokerId"`          // 0 is the master; others are slaves
+	BrokerRole        string `property:"brokerRole"`        // ASYNC_MASTER, SYNC_MASTER or SLAVE; default ASYNC_MASTER
 	BrokerIP1         string `property:"brokerIP1"`         // address that clients are told; default this machine's first one that others can reach
 	BrokerIP2         string `property:"brokerIP2"`         // address that slaves are told; default as BrokerIP1
 	BindAddress       string `property:"bindAddress"`       // address to listen on; default 0.0.0.0
 	ListenPort        int    `property:"listenPort"`        // main port, and two below it the one of clients with the VIP channel; default 10911, -1 any free port (for tests)
-	HAListenPort      int    `property:"haListenPort"`      // port that slaves are told; default ListenPort + 1
+	HAListenPort      int    `property:"haListenPort"`      // port of a master for its slaves; default ListenPort + 1
 	NamesrvAddr       string `property:"namesrvAddr"`       // name servers to register with, with ";" between; none by default
 	BrokerPermission  int32  `property:"brokerPermission"`  // 4 read, 2 write; default 6
 
@@ -76,6 +77,7 @@ type Options struct {
 	DefaultQueryMaxNum int `property:"defaultQueryMaxNum"` // messages of a query by unique key; default 32
 
 	StoreOptions
+	HAOptions
 
 	// OnConfigChange is called with settings that an administrator changes, before they count: to keep them for the next
 	// start. An error refuses the change. Default: they count until the broker ends.
@@ -114,7 +116,7 @@ func DefaultOptions() *Options {
 func (o *Options) ensureDefaults() {
 	o.BrokerClusterName = cmp.Or(o.BrokerClusterName, "DefaultCluster")
 	o.BrokerName = cmp.Or(o.BrokerName, hostName())
-	o.BrokerRole = cmp.Or(o.BrokerRole, "ASYNC_MASTER")
+	o.BrokerRole = cmp.Or(o.BrokerRole, asyncMaster)
 	o.BrokerIP1 = cmp.Or(o.BrokerIP1, reachableAddress())
 	o.BrokerIP2 = cmp.Or(o.BrokerIP2, o.BrokerIP1)
 	o.BindAddress = cmp.Or(o.BindAddress, "0.0.0.0")
@@ -139,6 +141,7 @@ func (o *Options) ensureDefaults() {
 	o.MaxPendingPuts = cmp.Or(o.MaxPendingPuts, 100000)
 	o.DefaultQueryMaxNum = cmp.Or(o.DefaultQueryMaxNum, 32)
 	o.StoreOptions.ensureDefaults()
+	o.HAOptions.ensureDefaults()
 	if o.FS == nil {
 		o.FS = vfs.OS
 	}
@@ -162,11 +165,17 @@ func (o *Options) Validate() error {
 	if f := topicNameFault(o.BrokerName); f != "" {
 		fault("brokerName", "%q cannot name a topic: %s", o.BrokerName, f)
 	}
-	if o.BrokerRole != "ASYNC_MASTER" && o.BrokerRole != "SYNC_MASTER" {
-		fault("brokerRole", "%q is not served; ASYNC_MASTER and SYNC_MASTER are", o.BrokerRole)
-	}
-	if o.BrokerID != 0 {
-		fault("brokerId", "%d: only masters, with 0, are served", o.BrokerID)
+	switch o.BrokerRole {
+	case asyncMaster, syncMaster:
+		if o.BrokerID != 0 {
+			fault("brokerId", "%d: a master has 0", o.BrokerID)
+		}
+	case slaveRole:
+		if o.BrokerID <= 0 || o.BrokerID > ha.BrokerIDMax {
+			fault("brokerId", "%d: a slave has one above 0, of its own", o.BrokerID)
+		}
+	default:
+		fault("brokerRole", "%q is none of ASYNC_MASTER, SYNC_MASTER and SLAVE", o.BrokerRole)
 	}
 	if o.ListenPort != anyPort && (o.ListenPort < 3 || o.ListenPort > 65535) {
 		fault("listenPort", "%d is not between 3 and 65535", o.ListenPort)
@@ -185,6 +194,7 @@ func (o *Options) Validate() error {
 		fault("brokerPermission", "%d is not 2, 4 or 6", o.BrokerPermission)
 	}
 	o.StoreOptions.validate(fault)
+	o.HAOptions.validate(fault)
 	return errors.Join(faults...)
 }
 

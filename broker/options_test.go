@@ -35,7 +35,7 @@ func TestDefaultsAreJavas(t *testing.T) {
 			v = fmt.Sprintf("%.0f", number)
 		}
 		switch e.Key {
-		case "brokerName", "brokerIP1", "brokerIP2", "storePathRootDir", "namesrvAddr", "storePathCommitLog":
+		case "brokerName", "brokerIP1", "brokerIP2", "storePathRootDir", "namesrvAddr", "storePathCommitLog", "haMasterAddress":
 			continue // of the machine
 		case "enablePropertyFilter":
 			v = "true" // a subscription that is refused helps nobody: the switch is for who wants none
@@ -61,7 +61,7 @@ func TestValidateNamesTheProperty(t *testing.T) {
 	for property, change := range map[string]func(*Options){
 		"brokerName":        func(o *Options) { o.BrokerName = "a b" },
 		"brokerClusterName": func(o *Options) { o.BrokerClusterName = "ü" },
-		"brokerRole":        func(o *Options) { o.BrokerRole = "SLAVE" },
+		"brokerRole":        func(o *Options) { o.BrokerRole = "LEADER" },
 		"brokerId":          func(o *Options) { o.BrokerID = 1 },
 		"listenPort":        func(o *Options) { o.ListenPort = 70000 },
 		"brokerIP1":         func(o *Options) { o.BrokerIP1 = "10.0.0.1 " },

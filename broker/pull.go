@@ -105,6 +105,9 @@ func (d *pulling) prepare(req *remoting.Command, resp *remoting.Command) error {
 	}
 	b := d.p.b
 	o := b.options()
+	if b.isSlave() && !o.SlaveReadEnable {
+		return refuse(protocol.SystemBusy, "[REJECTREQUEST]system busy, start flow control for a while: the broker is a slave, and slaveReadEnable is false")
+	}
 	if o.BrokerPermission&permRead == 0 {
 		return forbid(resp, forbiddenBroker, "the broker[%s] pulling message is forbidden", o.BrokerIP1)
 	}
@@ -226,6 +229,9 @@ func (d *pulling) run(resp *remoting.Command, mayHold bool) *remoting.Command {
 		return resp
 	}
 	code := d.code()
+	if code != protocol.Success && d.backToMaster() {
+		code = protocol.PullRetryImmediately
+	}
 	if code == protocol.PullNotFound && mayHold {
 		held, err := d.wait()
 		if held {
@@ -303,7 +309,7 @@ func (d *pulling) count(code protocol.ResponseCode) {
 
 func (d *pulling) addHeader(resp *remoting.Command) {
 	f := &resp.Fields
-	f.AddInt("suggestWhichBrokerId", 0) // the master: there is no slave to read from yet
+	f.AddInt("suggestWhichBrokerId", d.suggestBroker(d.p.b.options()))
 	f.AddInt("nextBeginOffset", int64(d.res.NextOffset))
 	f.AddInt("minOffset", int64(d.res.MinOffset))
 	f.AddInt("maxOffset", int64(d.res.MaxOffset))

@@ -161,6 +161,11 @@ func (r *registrar) register(ctx context.Context) error {
 			return fmt.Errorf("code %d: %s", resp.Code, resp.Remark)
 		}
 		r.learn(resp)
+		var h protocol.RegisterBrokerResponseHeader
+		if err := h.Decode(&resp.Fields); err != nil {
+			return err
+		}
+		r.b.replication.learnMaster(&h)
 		return nil
 	})
 }
@@ -262,12 +267,3 @@ func (r *registrar) close() {
 
 // Addr is the address that clients are told.
 func (b *Broker) Addr() string { return net.JoinHostPort(b.options().BrokerIP1, strconv.Itoa(b.port)) }
-
-func (b *Broker) haAddr() string {
-	o := b.options()
-	port := o.HAListenPort
-	if port == 0 {
-		port = b.port + 1
-	}
-	return net.JoinHostPort(o.BrokerIP2, strconv.Itoa(port))
-}

@@ -26,14 +26,14 @@ type sender struct {
 	traceOn  bool
 	idPrefix []byte // hexadecimal host and port, the head of every message id
 	levels   int32  // delay levels there are
-	waits    bool   // puts wait for the disk
+	waits    bool   // puts wait for the disk or for slaves
 
 	pending atomic.Int64 // messages that wait for the disk
 	limit   int64
 }
 
 func newSender(b *Broker, o *Options, levels int) *sender {
-	s := &sender{b: b, region: []byte(o.RegionID), traceOn: o.TraceOn, levels: int32(levels), limit: int64(o.MaxPendingPuts), waits: o.FlushDiskType == "SYNC_FLUSH"}
+	s := &sender{b: b, region: []byte(o.RegionID), traceOn: o.TraceOn, levels: int32(levels), limit: int64(o.MaxPendingPuts), waits: o.FlushDiskType == "SYNC_FLUSH" || o.waitsForSlaves()}
 	var p message.Properties
 	p = message.AppendProperty(p, message.PropertyRegion, o.RegionID)
 	p = message.AppendProperty(p, message.PropertyTraceOn, strconv.FormatBool(o.TraceOn))
@@ -158,6 +158,9 @@ func (d *sending) prepare(req *remoting.Command) error {
 
 // admit refuses a send when the broker cannot take any, saying why.
 func (s *sender) admit() error {
+	if s.b.isSlave() {
+		return refuse(protocol.ServiceNotAvailable, "service not available now: the broker is a slave, and takes messages from its master only")
+	}
 	if n := s.pending.Load(); n >= s.limit {
 		return refuse(protocol.SystemBusy, "[PENDING_PUTS]system busy, start flow control for a while: %d messages wait for the disk, at most %d may",
 			n, s.limit)
@@ -486,6 +489,8 @@ func putRemark(r engine.PutResult, o *Options) string {
 			o.MaxMessageSize)
 	case engine.UnknownError:
 		said = "UNKNOWN_ERROR"
+	case engine.InSyncReplicasNotEnough:
+		said = "IN_SYNC_REPLICAS_NOT_ENOUGH"
 	}
 	if r.Err != nil {
 		said += ": " + r.Err.Error()

@@ -1,0 +1,345 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rocketlog/rocketlog/remoting"
+	"github.com/rocketlog/rocketlog/remoting/protocol"
+)
+
+// Times of the copying of what is not in the log.
+const (
+	slaveSyncInterval = 10 * time.Second // between two copies, as Java's with a controller
+	slaveSyncTimeout  = 5 * time.Second  // of one request
+	masterLookup      = 3 * time.Second  // between registrations while the master is not known
+)
+
+// A slaveSync copies to a slave what its master has outside the log: topics, groups, consumer offsets and how far delayed
+// messages are delivered (Java's SlaveSynchronize). Offsets that consumers committed here while the master was gone, and
+// that are further than the master's, are given back to it.
+type slaveSync struct {
+	b      *Broker
+	client *remoting.Client
+	kicked chan struct{}
+	ctx    context.Context
+	stop   context.CancelFunc
+	done   sync.WaitGroup
+
+	fault  string                // what went wrong last; the run goroutine's
+	topics *protocol.DataVersion // of the master's table applied last
+	groups *protocol.DataVersion
+}
+
+func newSlaveSync(b *Broker) *slaveSync {
+	s := &slaveSync{b: b, client: remoting.NewClient(nil), kicked: make(chan struct{}, 1)}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	return s
+}
+
+func (s *slaveSync) start() {
+	s.done.Add(1)
+	go s.run()
+}
+
+func (s *slaveSync) close() {
+	s.stop()
+	s.done.Wait()
+	s.client.Close()
+}
+
+// kick has everything copied soon: the master is there, or another one.
+func (s *slaveSync) kick() {
+	select {
+	case s.kicked <- struct{}{}:
+	default:
+	}
+}
+
+func (s *slaveSync) run() {
+	defer s.done.Done()
+	for {
+		wait := slaveSyncInterval
+		switch addr := s.b.replication.masterAddr(); addr {
+		case "":
+			wait = masterLookup
+			s.b.registrar.kick() // the answer may tell
+		case s.b.Addr():
+		default:
+			s.report(addr, s.copy(addr))
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-s.ctx.Done():
+			timer.Stop()
+			return
+		case <-s.kicked:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// report logs a fault when it is new.
+func (s *slaveSync) report(addr string, err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text == s.fault || s.ctx.Err() != nil {
+		return
+	}
+	s.fault = text
+	if err != nil {
+		s.b.log.Warn("topics, groups and offsets cannot be copied from the master; tried again", "master", addr, "error", err)
+	} else {
+		s.b.log.Info("topics, groups and offsets are copied from the master", "master", addr)
+	}
+}
+
+// copy copies everything. What one part lacks does not keep the others from being copied.
+func (s *slaveSync) copy(addr string) error {
+	return errors.Join(s.copyTopics(addr), s.copyGroups(addr), s.copyOffsets(addr), s.copyDelays(addr))
+}
+
+// ask sends a request. A master that does not know the code has nothing to copy: ok is false.
+func (s *slaveSync) ask(addr string, code protocol.RequestCode, header interface{ Encode(protocol.FieldSink) }, v any) (resp *remoting.Command, ok bool, err error) {
+	ctx, cancel := context.WithTimeout(s.ctx, slaveSyncTimeout)
+	defer cancel()
+	req := remoting.NewRequest(code)
+	if header != nil {
+		header.Encode(&req.Fields)
+	}
+	if resp, err = s.client.Call(ctx, addr, req); err != nil {
+		return nil, false, fmt.Errorf("request %d: %w", code, err)
+	}
+	switch resp.ResponseCode() {
+	case protocol.Success:
+	case protocol.RequestCodeNotSupported:
+		return nil, false, nil
+	default:
+		return nil, false, fmt.Errorf("request %d: %w", code, &refusal{resp.ResponseCode(), resp.Remark})
+	}
+	if v != nil {
+		if err := protocol.UnmarshalJSON(resp.Body, v); err != nil {
+			return nil, false, fmt.Errorf("request %d: %w", code, err)
+		}
+	}
+	return resp, true, nil
+}
+
+// page asks for page after page of a table. An old master gives all of it at once, and does not say how much that is.
+func (s *slaveSync) page(one func(from int32, version string) (got int, total int32, next *protocol.DataVersion, err error)) error {
+	version := ""
+	for from := int32(0); ; {
+		got, total, next, err := one(from, version)
+		if err != nil || got == 0 {
+			return err
+		}
+		if from += int32(got); from >= total {
+			return nil
+		}
+		if next != nil {
+			text, err := protocol.MarshalJSON(next)
+			if err != nil {
+				return err
+			}
+			if version != "" && version != string(text) {
+				return fmt.Errorf("the master's table has changed while it was copied")
+			}
+			version = string(text)
+		}
+	}
+}
+
+func (s *slaveSync) copyTopics(addr string) error {
+	table := map[string]*protocol.TopicConfig{}
+	var version *protocol.DataVersion
+	err := s.page(func(from int32, asked string) (int, int32, *protocol.DataVersion, error) {
+		var body protocol.TopicConfigAndMappingSerializeWrapper
+		h := protocol.GetAllTopicConfigRequestHeader{TopicSeq: from, MaxTopicNum: protocol.Some[int32](pageMax), DataVersion: asked}
+		resp, ok, err := s.ask(addr, protocol.GetAllTopicConfig, &h, &body)
+		if err != nil || !ok {
+			return 0, 0, nil, err
+		}
+		var total protocol.GetAllTopicConfigResponseHeader
+		if err := total.Decode(&resp.Fields); err != nil {
+			return 0, 0, nil, err
+		}
+		for name, c := range body.TopicConfigTable {
+			c.TopicName = name
+			table[name] = &c
+		}
+		version = &body.DataVersion
+		return len(body.TopicConfigTable), total.TotalTopicNum.Or(0), version, nil
+	})
+	if err != nil || len(table) == 0 || version == nil || s.topics != nil && *s.topics == *version {
+		return err
+	}
+	t, now := s.b.topics, s.b.now().UnixMilli()
+	if err := t.update(slices.Collect(maps.Values(table)), now); err != nil {
+		return err
+	}
+	var gone []string
+	for _, own := range t.list() {
+		if table[own.name] == nil && !t.isSystem(own.name) {
+			gone = append(gone, own.name)
+		}
+	}
+	if _, err := t.remove(gone, now); err != nil {
+		return err
+	}
+	s.topics = version
+	return nil
+}
+
+func (s *slaveSync) copyGroups(addr string) error {
+	table := map[string]*groupEntry{}
+	forbidden := map[string]map[string]int32{}
+	var version *protocol.DataVersion
+	err := s.page(func(from int32, asked string) (int, int32, *protocol.DataVersion, error) {
+		var body groupsFile
+		h := protocol.GetAllSubscriptionGroupRequestHeader{GroupSeq: from, MaxGroupNum: protocol.Some[int32](pageMax), DataVersion: asked}
+		resp, ok, err := s.ask(addr, protocol.GetAllSubscriptionGroupConfig, &h, &body)
+		if err != nil || !ok {
+			return 0, 0, nil, err
+		}
+		var total protocol.GetAllSubscriptionGroupResponseHeader
+		if _, there := resp.Fields.Get("totalGroupNum"); there {
+			if err := total.Decode(&resp.Fields); err != nil {
+				return 0, 0, nil, err
+			}
+		}
+		for name, c := range body.SubscriptionGroupTable {
+			c.GroupName = name
+			table[name] = c
+		}
+		maps.Copy(forbidden, body.ForbiddenTable)
+		version = &body.DataVersion
+		return len(body.SubscriptionGroupTable), total.TotalGroupNum, version, nil
+	})
+	if err != nil || len(table) == 0 || version == nil || s.groups != nil && *s.groups == *version {
+		return err
+	}
+	if err := s.b.groups.replace(table, forbidden, s.b.now().UnixMilli()); err != nil {
+		return err
+	}
+	s.groups = version
+	return nil
+}
+
+// replace makes the table that of the master.
+func (t *groupTable) replace(table map[string]*groupEntry, forbidden map[string]map[string]int32, now int64) error {
+	t.mu.Lock()
+	clear(t.mu.table)
+	for name, c := range table {
+		t.mu.table[name] = (*protocol.SubscriptionGroupConfig)(c)
+	}
+	t.mu.forbidden = forbidden
+	t.nextVersion(now)
+	t.mu.Unlock()
+	return t.saver.save()
+}
+
+func (s *slaveSync) copyOffsets(addr string) error {
+	var body offsetsFile
+	if _, ok, err := s.ask(addr, protocol.GetAllConsumerOffset, nil, &body); err != nil || !ok {
+		return err
+	}
+	for _, own := range s.b.offsets.merge(body.OffsetTable) {
+		h := protocol.UpdateConsumerOffsetRequestHeader{Topic: own.topic, ConsumerGroup: own.group, QueueID: own.queue, CommitOffset: own.offset}
+		var refused *refusal
+		switch _, _, err := s.ask(addr, protocol.UpdateConsumerOffset, &h, nil); {
+		case errors.As(err, &refused): // the master knows the group or the topic no more
+			s.b.offsets.disown(own)
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+// A committedOffset is how far a group has consumed a queue.
+type committedOffset struct {
+	topic, group string
+	queue        int32
+	offset       int64
+}
+
+// merge takes over the master's offsets. It returns those that consumers committed here and that are further: they stay,
+// and the master lacks them. Before the master is asked again it either has them or has moved on.
+func (t *offsetTable) merge(table map[string]map[int32]int64) (ahead []committedOffset) {
+	t.mu.Lock()
+	changed := false
+	for key, queues := range table {
+		topic, group, ok := strings.Cut(key, groupSeparator)
+		if !ok {
+			continue
+		}
+		e := t.entry(topic, group)
+		for queue, offset := range queues {
+			own, had := e.committed[queue]
+			if had && e.local[queue] && own > offset {
+				ahead = append(ahead, committedOffset{topic, group, queue, own})
+				continue
+			}
+			delete(e.local, queue)
+			if !had || own != offset {
+				e.committed[queue] = offset
+				changed = true
+			}
+		}
+	}
+	// So are those of queues that the master has no offset of.
+	for key, e := range t.mu.table {
+		for queue := range e.local {
+			if _, there := table[key.topic+groupSeparator+key.group][queue]; !there {
+				ahead = append(ahead, committedOffset{key.topic, key.group, queue, e.committed[queue]})
+			}
+		}
+	}
+	if !changed {
+		t.mu.Unlock()
+		return ahead
+	}
+	t.touchLocked()
+	return ahead
+}
+
+// disown lets the master's offset, or its having none, count again.
+func (t *offsetTable) disown(own committedOffset) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.entry(own.topic, own.group).local, own.queue)
+}
+
+func (s *slaveSync) copyDelays(addr string) error {
+	var body delayOffsetsFile
+	if _, ok, err := s.ask(addr, protocol.GetAllDelayOffset, nil, &body); err != nil || !ok {
+		return err
+	}
+	s.b.schedule.takeOver(&body)
+	return nil
+}
+
+// takeOver makes the master's progress the slave's, which delivers nothing itself.
+func (s *scheduler) takeOver(file *delayOffsetsFile) {
+	s.mu.Lock()
+	changed := !maps.Equal(s.mu.offsets, file.OffsetTable)
+	if changed {
+		s.mu.offsets, s.mu.version, s.mu.dirty = maps.Clone(file.OffsetTable), file.DataVersion, true
+		if s.mu.offsets == nil {
+			s.mu.offsets = map[int32]int64{}
+		}
+	}
+	s.mu.Unlock()
+	if changed {
+		s.armed()
+	}
+}
