@@ -405,7 +405,9 @@ func (b *Broker) close() error {
 	b.admin.Close()
 	b.calls.Close()
 	b.schedule.close()
-	b.transactions.close()
+	if !b.isSlave() {
+		b.transactions.close()
+	}
 	b.replication.close()
 	close(b.stop) // offloaded requests are waited for too
 	b.done.Wait()

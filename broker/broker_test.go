@@ -667,7 +667,7 @@ func TestOpenRefusals(t *testing.T) {
 		t.Errorf("port in use: %v", err)
 	}
 	o = testOptions(t.TempDir())
-	o.BrokerRole, o.FlushDiskType, o.MessageDelayLevel, o.NamesrvAddr = "SLAVE", "SOMETIMES", "1s 2x", "nowhere"
+	o.BrokerRole, o.FlushDiskType, o.MessageDelayLevel, o.NamesrvAddr = "LEADER", "SOMETIMES", "1s 2x", "nowhere"
 	_, err := Open(o)
 	for _, property := range []string{"brokerRole", "flushDiskType", "messageDelayLevel", "namesrvAddr"} {
 		if err == nil || !strings.Contains(err.Error(), property) {
