@@ -41,6 +41,7 @@ type Broker struct {
 	schedule    *scheduler
 	sender      *sender
 	puller      *puller
+	popper      *popper
 	registrar   *registrar
 	replication *replication
 
@@ -153,8 +154,10 @@ func (b *Broker) open(o *Options) error {
 	b.consumers = newConsumerTable(b.now, b.notifyMembers)
 	b.holds = newHoldTable(o.MaxPullHolds, b.now)
 	b.schedule = newScheduler(state("delayOffset.json"), levels, b.now, b.log)
+	b.popper = newPopper(b, o, state("consumerOrderInfo.json"))
 	if err := b.openStore(o); err != nil {
 		b.holds.close()
+		b.popper.waits.close()
 		return err
 	}
 	b.schedule.store = guardedStore{b.store, b.topics}
@@ -226,6 +229,10 @@ func (b *Broker) listener() *engine.EventListener {
 // arrived is told of each message as soon as it can be read. It is on the path of the dispatch.
 func (b *Broker) arrived(a engine.Arrival) {
 	b.holds.arrived(a.Topic, a.QueueID, int64(a.QueueOffset), a.TagsCode, a.Record)
+	b.popper.waits.arrived(a.Topic, a.QueueID, a.TagsCode, a.Record)
+	if a.Topic == b.popper.log.topic {
+		b.popper.log.arrived(a.QueueID, a.Record)
+	}
 	if a.Topic == message.ScheduleTopic {
 		b.schedule.arrived()
 	}
@@ -234,7 +241,7 @@ func (b *Broker) arrived(a engine.Arrival) {
 // loadState reads the state files. One that is damaged beyond its backup is as one that is not there: the broker starts,
 // and says so.
 func (b *Broker) loadState() {
-	for _, load := range []func() error{b.topics.load, b.groups.load, b.offsets.load, b.filters.load, b.schedule.load} {
+	for _, load := range []func() error{b.topics.load, b.groups.load, b.offsets.load, b.filters.load, b.schedule.load, b.popper.orders.load} {
 		if err := load(); err != nil {
 			b.log.Error("state file is damaged", "error", err)
 		}
@@ -246,6 +253,7 @@ func (b *Broker) loadState() {
 	if err := b.transactions.load(); err != nil {
 		b.log.Error("op queue of transactions cannot be read; some are checked again", "error", err)
 	}
+	b.popper.log.load()
 }
 
 // serve starts everything that runs.
@@ -268,6 +276,7 @@ func (b *Broker) serve(main, fast net.Listener) {
 	if !b.isSlave() { // what these put, a slave gets from its master
 		b.schedule.start()
 		b.transactions.start()
+		b.popper.start()
 	}
 	b.replication.start()
 	b.done.Add(3)
@@ -291,6 +300,7 @@ func (b *Broker) handlerPanicked(c *remoting.Conn, p remoting.HandlerPanic) {
 // connClosed takes a client out of everything that knows it.
 func (b *Broker) connClosed(c *remoting.Conn, reason error) {
 	b.holds.drop(c)
+	b.popper.waits.drop(c)
 	b.consumers.closed(c)
 	b.producers.closed(c)
 	b.log.Debug("connection closed", "client", c.RemoteAddr(), "reason", reason)
@@ -303,12 +313,13 @@ func (b *Broker) startPersisters() {
 	offsets := &persister{b: b, name: "consumerOffset.json", delay: ms(o.FlushConsumerOffsetInterval), persist: b.offsets.persist}
 	delays := &persister{b: b, name: "delayOffset.json", delay: ms(o.FlushDelayOffsetInterval), persist: b.schedule.persist}
 	filters := &persister{b: b, name: "consumerFilter.json", delay: filterPersistDelay, persist: b.filters.persist}
-	for _, p := range []*persister{offsets, delays, filters} {
+	orders := &persister{b: b, name: "consumerOrderInfo.json", delay: persistOrders, persist: b.popper.orders.persist}
+	for _, p := range []*persister{offsets, delays, filters, orders} {
 		p.armed = make(chan struct{}, 1)
 		b.done.Add(1)
 		go p.run()
 	}
-	b.offsets.armed, b.schedule.armed, b.filters.armed = offsets.arm, delays.arm, filters.arm
+	b.offsets.armed, b.schedule.armed, b.filters.armed, b.popper.orders.armed = offsets.arm, delays.arm, filters.arm, orders.arm
 }
 
 // A persister writes a table's state some time after it changed. It sleeps while nothing does.
@@ -390,6 +401,7 @@ func (b *Broker) Close() error {
 
 func (b *Broker) close() error {
 	b.registrar.close()
+	b.popper.waits.close()
 	b.holds.close() // held pulls are answered, so that the servers can drain
 	ctx, cancel := context.WithTimeout(context.Background(), drainPatience)
 	defer cancel()
@@ -408,8 +420,9 @@ func (b *Broker) close() error {
 	if !b.isSlave() {
 		b.transactions.close()
 	}
+	b.popper.close()
 	b.replication.close()
 	close(b.stop) // offloaded requests are waited for too
 	b.done.Wait()
-	return errors.Join(b.offsets.persist(), b.filters.persist(), b.schedule.persist(), b.store.Close())
+	return errors.Join(b.offsets.persist(), b.filters.persist(), b.schedule.persist(), b.popper.orders.persist(), b.store.Close())
 }

@@ -22,6 +22,7 @@ func (b *Broker) handle(s *remoting.Server, main bool) {
 		s.Handle(protocol.PullMessage, b.puller.message, remoting.Inline())
 		s.Handle(protocol.LitePullMessage, b.puller.message, remoting.Inline())
 	}
+	b.popper.handleCodes(s)
 	for code, h := range map[protocol.RequestCode]func(*call) error{
 		protocol.GetConsumerListByGroup: b.consumerList,
 		protocol.UpdateConsumerOffset:   b.updateOffset,

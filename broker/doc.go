@@ -39,6 +39,6 @@
 //
 // # What it does not do
 //
-// Timers of arbitrary time and pop consumption are refused with a remark that says so. A slave chooses no master: its role
+// Timers of arbitrary time are refused with a remark that says so. A slave chooses no master: its role
 // is configured.
 package broker

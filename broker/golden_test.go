@@ -148,7 +148,8 @@ func (r *replay) exchange(scenario string, f, want golden.Frame) {
 		r.Fatalf("%s: frame of code %d: %v", scenario, f.Code, err)
 	}
 	frame := f.FrameBytes
-	if _, ok := req.Fields.Get("suspendTimeoutMillis"); ok {
+	_, pulls := req.Fields.Get("suspendTimeoutMillis")
+	if _, pops := req.Fields.Get("pollTime"); pulls || pops {
 		frame = impatient(r.TB, &req)
 	}
 	nc := r.conn(scenario, f.Conn)
@@ -181,13 +182,14 @@ func (r *replay) exchange(scenario string, f, want golden.Frame) {
 	r.compareBody(where, want, got)
 }
 
-// impatient is the request with a hold of no time.
+// impatient is the request with a hold of no time, sent now.
 func impatient(tb testing.TB, req *remoting.Command) []byte {
 	c := remoting.NewRequest(req.RequestCode())
 	c.Opaque, c.Serialize, c.Version, c.Language = req.Opaque, req.Serialize, req.Version, req.Language
 	for i := range req.Fields.Len() {
 		name, value := req.Fields.At(i)
-		if string(name) == "suspendTimeoutMillis" {
+		switch string(name) {
+		case "suspendTimeoutMillis", "pollTime", "bornTime": // a pop born so long ago is refused
 			value = []byte("0")
 		}
 		c.Fields.AddBytes(string(name), value)

@@ -71,6 +71,13 @@ type Options struct {
 	ValidateSystemTopicWhenUpdate   bool  `property:"validateSystemTopicWhenUpdateTopic"` // administrators may not change system topics; default true
 	ClearRetryTopicWhenDeleteTopic  bool  `property:"clearRetryTopicWhenDeleteTopic"`     // default true
 
+	EnableRetryTopicV2                 bool  `property:"enableRetryTopicV2"`                 // popped messages come again by %RETRY%group+topic, not %RETRY%group_topic; default false
+	RetrieveMessageFromPopRetryTopicV1 bool  `property:"retrieveMessageFromPopRetryTopicV1"` // with it, read those of the other name too; default true
+	PopFromRetryProbability            int32 `property:"popFromRetryProbability"`            // percent of pops that look for retried messages first; default 20
+	PopPollingSize                     int   `property:"popPollingSize"`                     // pops of a group that wait at one queue at most; default 1024
+	MaxPopPollingSize                  int   `property:"maxPopPollingSize"`                  // pops that wait at most; default 100000
+	MaxPopInFlight                     int   `property:"maxPopInFlight"`                     // pops not acknowledged at most before more are refused, about 300 B each (not RocketMQ's); default 1000000
+
 	MaxPullHolds   int `property:"maxPullHolds"`   // pulls held at most before more are answered at once (not RocketMQ's); default 100000
 	MaxPendingPuts int `property:"maxPendingPuts"` // messages that wait for the disk at most before more are refused (not RocketMQ's); default 100000
 
@@ -94,19 +101,20 @@ const anyPort = -1
 // DefaultOptions returns the options with RocketMQ's defaults.
 func DefaultOptions() *Options {
 	o := &Options{
-		AutoCreateTopicEnable:          true,
-		AutoCreateSubscriptionGroup:    true,
-		ClusterTopicEnable:             true,
-		BrokerTopicEnable:              true,
-		TraceOn:                        true,
-		LongPollingEnable:              true,
-		LitePullMessageEnable:          true,
-		EnablePropertyFilter:           true,
-		NotifyConsumerIDsChangedEnable: true,
-		UseServerSideResetOffset:       true,
-		ValidateSystemTopicWhenUpdate:  true,
-		ClearRetryTopicWhenDeleteTopic: true,
-		StoreOptions:                   defaultStoreOptions(),
+		AutoCreateTopicEnable:              true,
+		AutoCreateSubscriptionGroup:        true,
+		ClusterTopicEnable:                 true,
+		BrokerTopicEnable:                  true,
+		TraceOn:                            true,
+		LongPollingEnable:                  true,
+		LitePullMessageEnable:              true,
+		EnablePropertyFilter:               true,
+		NotifyConsumerIDsChangedEnable:     true,
+		UseServerSideResetOffset:           true,
+		ValidateSystemTopicWhenUpdate:      true,
+		ClearRetryTopicWhenDeleteTopic:     true,
+		StoreOptions:                       defaultStoreOptions(),
+		RetrieveMessageFromPopRetryTopicV1: true,
 	}
 	o.ensureDefaults()
 	return o
@@ -137,6 +145,10 @@ func (o *Options) ensureDefaults() {
 	o.ConsumerOffsetUpdateVersionStep = cmp.Or(o.ConsumerOffsetUpdateVersionStep, 500)
 	o.FlushDelayOffsetInterval = cmp.Or(o.FlushDelayOffsetInterval, 10000)
 	o.FilterDataCleanTimeSpan = cmp.Or(o.FilterDataCleanTimeSpan, 24*time.Hour.Milliseconds())
+	o.PopFromRetryProbability = cmp.Or(o.PopFromRetryProbability, 20)
+	o.PopPollingSize = cmp.Or(o.PopPollingSize, 1024)
+	o.MaxPopPollingSize = cmp.Or(o.MaxPopPollingSize, 100000)
+	o.MaxPopInFlight = cmp.Or(o.MaxPopInFlight, 1000000)
 	o.MaxPullHolds = cmp.Or(o.MaxPullHolds, 100000)
 	o.MaxPendingPuts = cmp.Or(o.MaxPendingPuts, 100000)
 	o.DefaultQueryMaxNum = cmp.Or(o.DefaultQueryMaxNum, 32)

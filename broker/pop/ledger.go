@@ -63,7 +63,7 @@ func (l *Ledger) Committed() int64 {
 }
 
 // Add applies a checkpoint's record at offset. Late says that the record came by way of the timer. A checkpoint of the same
-// key is replaced: it was written twice, or anew with fewer messages.
+// key is replaced, as in Java: it was written twice, or anew with fewer messages. Who gives messages out asks Has before.
 func (l *Ledger) Add(offset int64, c *Checkpoint, late bool) {
 	if !l.apply(offset) || len(c.Offsets) == 0 {
 		return

@@ -2,6 +2,7 @@ package pop
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 )
@@ -233,4 +234,13 @@ func (o *Orders) Keys() []OrderKey {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Group, b.Group), cmp.Compare(a.Queue, b.Queue))
 	})
 	return keys
+}
+
+// Clone returns a copy that shares nothing with b.
+func (b *Batch) Clone() *Batch {
+	c := *b
+	c.Offsets = slices.Clone(b.Offsets)
+	c.VisibleAt = maps.Clone(b.VisibleAt)
+	c.Counts = maps.Clone(b.Counts)
+	return &c
 }

@@ -283,3 +283,23 @@ func (h *PollingInfoResponseHeader) Decode(f FieldSource) error {
 
 // Encode adds the header to the fields of a command.
 func (h *PollingInfoResponseHeader) Encode(f FieldSink) { encode(f, h) }
+
+// BatchAck acknowledges messages of one checkpoint: those at StartOffset plus the numbers of the bits that are set, the
+// lowest bit of the first byte first.
+type BatchAck struct {
+	ConsumerGroup string `json:"c"`
+	Topic         string `json:"t"`
+	Retry         string `json:"r"` // "0" the topic itself, "1" or "2" its retry topic of that version
+	StartOffset   int64  `json:"so"`
+	QueueID       int32  `json:"q"`
+	ReviveQueueID int32  `json:"rq"`
+	PopTime       int64  `json:"pt"`
+	InvisibleTime int64  `json:"it"`
+	Bits          []byte `json:"b"`
+}
+
+// BatchAckMessageRequestBody is the body of BATCH_ACK_MESSAGE.
+type BatchAckMessageRequestBody struct {
+	BrokerName string     `json:"brokerName"`
+	Acks       []BatchAck `json:"acks"`
+}

@@ -1,0 +1,570 @@
+package broker
+
+import (
+	"fmt"
+	"hash/maphash"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rocketlog/rocketlog/broker/filter"
+	"github.com/rocketlog/rocketlog/broker/pop"
+	"github.com/rocketlog/rocketlog/engine"
+	"github.com/rocketlog/rocketlog/message"
+	"github.com/rocketlog/rocketlog/remoting"
+	"github.com/rocketlog/rocketlog/remoting/protocol"
+)
+
+// Bounds of one pop.
+const (
+	popMessagesMax = 32                     // as many as a checkpoint covers
+	popLateMax     = 500 * time.Millisecond // a pop that comes so much later than it wanted to wait is not answered with messages
+)
+
+// persistOrders is the time from a change of an ordered queue's batch to its being durable, Java's.
+const persistOrders = 10 * time.Second
+
+// popLocks is the number of locks that the queues of all groups share while messages are popped or done in order.
+const popLocks = 1 << 10
+
+// initModeMin as the init mode of a pop begins with the first message of a queue that the group has no offset in.
+const initModeMin = 0
+
+// A popper gives out messages that come again unless they are acknowledged in time (Java's PopMessageProcessor and those
+// around it). The consumer offset of a queue says what was given out; what is not done of that is in the revive log, or for
+// groups that consume in order, in their batches.
+type popper struct {
+	b      *Broker
+	log    *reviveLog
+	waits  *popWaits
+	orders *orderTable
+
+	seed  maphash.Seed
+	locks [popLocks]sync.Mutex // over offset, read and checkpoint of a queue; before all other locks
+}
+
+func newPopper(b *Broker, o *Options, orders stateFile) *popper {
+	p := &popper{b: b, log: newReviveLog(b, o), waits: newPopWaits(o, b.now), seed: maphash.MakeSeed()}
+	p.orders = newOrderTable(b, orders, p.waits.wakeGroup)
+	return p
+}
+
+// start starts what runs on its own; close ends it.
+func (p *popper) start() {
+	p.log.start()
+	p.orders.start()
+}
+
+func (p *popper) close() {
+	p.orders.close()
+	p.log.close()
+}
+
+// handleCodes registers what the server answers of pop consumption.
+func (p *popper) handleCodes(s *remoting.Server) {
+	s.Handle(protocol.PopMessage, p.message, remoting.Inline())
+	s.Handle(protocol.Notification, p.notification, remoting.Inline())
+	for code, h := range map[protocol.RequestCode]func(*call) error{
+		protocol.AckMessage:                 p.ack,
+		protocol.BatchAckMessage:            p.batchAck,
+		protocol.ChangeMessageInvisibleTime: p.changeInvisible,
+	} {
+		s.Handle(code, p.ended(h), remoting.Inline())
+	}
+	s.Handle(protocol.PeekMessage, answer(p.peek), remoting.Pooled(p.b.admin))
+	s.Handle(protocol.PollingInfo, answer(p.pollingInfo), remoting.Pooled(p.b.admin))
+}
+
+// lock returns the lock of a queue as one group sees it.
+func (p *popper) lock(topic, group string, queue int32) *sync.Mutex {
+	h := maphash.String(p.seed, topic) ^ maphash.String(p.seed, group)*31 ^ uint64(queue)*0x9e3779b97f4a7c15
+	return &p.locks[h>>40%popLocks]
+}
+
+// A popping is one pop on its way: from its request to the write of what it found. It is used again.
+type popping struct {
+	p      *popper
+	conn   *remoting.Conn
+	ticket remoting.Ticket
+
+	group     *protocol.SubscriptionGroupConfig
+	topic     *topic
+	queue     int32
+	most      int
+	invisible int64 // ms
+	initMode  int32
+	order     bool
+	attempt   string
+	filter    *filter.Expression // nil takes all
+	until     time.Time          // it waits until then
+
+	now       int64 // of this round, ms
+	revive    int32
+	rest      int64
+	count     int
+	bytes     int
+	starts    []byte
+	offsets   []byte
+	orderInfo []byte
+	failed    error   // why messages that are there were not given out
+	found     []int64 // offsets of one queue
+	segments  [][]byte
+
+	results []*engine.GetResult // all that were used, for use again
+	used    int
+	release func() // d.free, made once
+}
+
+var poppings sync.Pool
+
+func newPopping() *popping {
+	if d, ok := poppings.Get().(*popping); ok {
+		return d
+	}
+	d := new(popping)
+	d.release = d.free
+	return d
+}
+
+// free ends the pop: what it has borrowed from the store goes back.
+func (d *popping) free() {
+	d.reset()
+	*d = popping{results: d.results, release: d.release, starts: d.starts, offsets: d.offsets, orderInfo: d.orderInfo, found: d.found, segments: d.segments}
+	poppings.Put(d)
+}
+
+// reset forgets what was found.
+func (d *popping) reset() {
+	for _, r := range d.results[:d.used] {
+		r.Release()
+	}
+	clear(d.segments)
+	d.used, d.segments, d.rest, d.count, d.bytes, d.failed = 0, d.segments[:0], 0, 0, 0, nil
+	d.starts, d.offsets, d.orderInfo, d.found = d.starts[:0], d.offsets[:0], d.orderInfo[:0], d.found[:0]
+}
+
+// result returns a result to read into.
+func (d *popping) result() *engine.GetResult {
+	if d.used == len(d.results) {
+		d.results = append(d.results, new(engine.GetResult))
+	}
+	d.used++
+	return d.results[d.used-1]
+}
+
+// message handles POP_MESSAGE.
+func (p *popper) message(conn *remoting.Conn, req *remoting.Command) *remoting.Command {
+	return p.handle(conn, req, false)
+}
+
+func (p *popper) slowMessage(conn *remoting.Conn, req *remoting.Command) *remoting.Command {
+	return p.handle(conn, req, true)
+}
+
+func (p *popper) handle(conn *remoting.Conn, req *remoting.Command, mayWait bool) *remoting.Command {
+	if !mayWait && p.b.options().FlushDiskType == "SYNC_FLUSH" {
+		return p.b.offload(conn, req, p.slowMessage) // checkpoints wait for the disk
+	}
+	d := newPopping()
+	d.p, d.conn, d.ticket = p, conn, req.Ticket()
+	resp := remoting.NewResponse(protocol.Success, "")
+	if err := d.prepare(req, mayWait); err != nil {
+		d.free()
+		if err == errMustWait {
+			return p.b.offload(conn, req, p.slowMessage)
+		}
+		c := call{resp: resp}
+		c.fail(err)
+		return resp
+	}
+	return d.run(resp)
+}
+
+// prepare checks the request, or says why it is refused.
+func (d *popping) prepare(req *remoting.Command, mayWait bool) error {
+	var h protocol.PopMessageRequestHeader
+	if err := h.Decode(&req.Fields); err != nil {
+		return err
+	}
+	b := d.p.b
+	o := b.options()
+	now := b.now()
+	d.until = now
+	if h.BornTime > 0 {
+		d.until = time.UnixMilli(h.BornTime)
+	}
+	patience := time.Duration(min(max(h.PollTime, 0), holdMax.Milliseconds())) * time.Millisecond
+	d.until = d.until.Add(patience)
+	switch {
+	case now.Sub(d.until) > popLateMax:
+		return refuse(protocol.PollingTimeout, "the broker[%s] pop message is timeout too much", o.BrokerIP1)
+	case o.BrokerPermission&permRead == 0:
+		return refuse(protocol.NoPermission, "the broker[%s] pop message is forbidden", o.BrokerIP1)
+	case h.MaxMsgNums > popMessagesMax:
+		return refuse(protocol.InvalidParameter, "the broker[%s] pop message's num is greater than %d", o.BrokerIP1, popMessagesMax)
+	case h.InvisibleTime < 0 || h.InvisibleTime > invisibleMax:
+		return refuse(protocol.InvalidParameter, "invisibleTime %d is illegal, it may be 0 to %d ms", h.InvisibleTime, invisibleMax)
+	}
+	d.until = minTime(d.until, now.Add(holdMax))
+	var err error
+	if d.topic, d.group, err = b.popTarget(h.Topic, h.ConsumerGroup, h.QueueID, "pop message", mayWait); err != nil {
+		return err
+	}
+	if d.filter, err = b.popFilter(d.group.GroupName, d.topic, h.ExpType, h.Exp); err != nil {
+		return err
+	}
+	d.queue, d.most, d.invisible, d.initMode = h.QueueID, int(max(h.MaxMsgNums, 1)), h.InvisibleTime, h.InitMode
+	d.order, d.attempt = h.Order.Or(false), h.AttemptID
+	return nil
+}
+
+// invisibleMax bounds the time for which a message may be put off, ms: a hundred days.
+const invisibleMax = 100 * 24 * 3600 * 1000
+
+func minTime(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// popTarget finds topic and group of a request that pops, or asks whether it could.
+func (b *Broker) popTarget(topicName, groupName string, queue int32, what string, mayWait bool) (*topic, *protocol.SubscriptionGroupConfig, error) {
+	t := b.topics.get(topicName)
+	if t == nil {
+		return nil, nil, refuse(protocol.TopicNotExist, "topic[%s] not exist, apply first please!", topicName)
+	}
+	if !t.readable() {
+		return nil, nil, refuse(protocol.NoPermission, "the topic[%s] %s is forbidden", topicName, what)
+	}
+	if most := t.config.Load().ReadQueueNums; queue >= most {
+		return nil, nil, refuse(protocol.InvalidParameter, "queueId[%d] is illegal, topic:[%s] topicConfig.readQueueNums:[%d]", queue, topicName, most)
+	}
+	g := b.groups.get(groupName)
+	if g == nil {
+		if !mayWait {
+			return nil, nil, errMustWait
+		}
+		var err error
+		if g, err = b.groups.findOrCreate(groupName, b.options(), b.now().UnixMilli()); g == nil {
+			return nil, nil, refuse(protocol.SubscriptionGroupNotExist, "subscription group [%s] does not exist", groupName)
+		} else if err != nil {
+			b.log.Error("group is not on disk", "group", groupName, "error", err)
+		}
+	}
+	if !g.ConsumeEnable {
+		return nil, nil, refuse(protocol.NoPermission, "subscription group no permission, %s", groupName)
+	}
+	return t, g, nil
+}
+
+// popFilter is what the request leaves out; nil when that is nothing.
+func (b *Broker) popFilter(group string, t *topic, kind, text string) (*filter.Expression, error) {
+	if text == "" {
+		kind, text = filter.TypeTag, "*"
+	}
+	s := b.expressions.get([]byte(kind), []byte(text))
+	if s.filter == nil {
+		return nil, refuse(protocol.SubscriptionParseFailed, "parse the consumer's subscription failed: %v", s.fault)
+	}
+	b.consumers.noteSubscription(group, t.name, s)
+	if s.filter.MatchesAll() {
+		return nil, nil
+	}
+	return s.filter, nil
+}
+
+// run pops, and returns the answer; or nil when the pop waits, in which case d is no longer the caller's.
+func (d *popping) run(resp *remoting.Command) *remoting.Command {
+	b := d.p.b
+	if err := d.collect(); err != nil {
+		d.free()
+		c := call{resp: resp}
+		c.fail(err)
+		return resp
+	}
+	if d.count == 0 {
+		if code := d.wait(); code == protocol.Success {
+			return nil
+		} else {
+			resp.Code, resp.Remark = int32(code), "NO_MESSAGE_IN_QUEUE"
+		}
+		b.stats.missed.Add(1)
+	} else {
+		resp.Remark = "FOUND"
+		b.stats.found.Add(1)
+		b.stats.get.add(int64(d.count), int64(d.bytes))
+		b.stats.gets(d.topic.name, d.group.GroupName).add(int64(d.count), int64(d.bytes))
+		if d.rest > 0 {
+			d.p.waits.wakeGroup(d.topic.name, d.group.GroupName, d.queue)
+		}
+	}
+	f := &resp.Fields
+	f.AddInt("popTime", d.now)
+	f.AddInt("invisibleTime", d.invisible)
+	f.AddInt("reviveQid", int64(d.revive))
+	f.AddInt("restNum", d.rest)
+	f.AddBytes("startOffsetInfo", d.starts)
+	f.AddBytes("msgOffsetInfo", d.offsets)
+	if d.order {
+		f.AddBytes("orderCountInfo", d.orderInfo)
+	}
+	if d.count > 0 {
+		resp.Segments, resp.Release = d.segments, d.release
+	} else {
+		d.free()
+	}
+	return resp
+}
+
+// collect pops from the queues, one after the other, until there is enough. The retry topic has its turn before the topic in
+// some pops and after it in the others, so that neither starves.
+func (d *popping) collect() error {
+	p, b := d.p, d.p.b
+	o := b.options()
+	d.reset()
+	d.now = b.now().UnixMilli()
+	d.revive = pop.OrderQueue
+	if !d.order {
+		d.revive = p.log.next()
+		if p.log.full() {
+			return refuse(protocol.SystemBusy, "[POP_IN_FLIGHT]system busy, start flow control for a while: %d pops are not acknowledged, at most %d may",
+				p.log.open.Load(), o.MaxPopInFlight)
+		}
+	}
+	dice := rand.Int32N(100)
+	retry := b.popRetryTopic(d.topic.name, d.group.GroupName)
+	// Receipts of one answer may name retry topics of one version only.
+	if o.EnableRetryTopicV2 && o.RetrieveMessageFromPopRetryTopicV1 && dice%2 == 0 {
+		retry = pop.RetryTopicV1(d.topic.name, d.group.GroupName)
+	}
+	retryFirst := dice < o.PopFromRetryProbability
+	if retryFirst && !d.order {
+		d.fromTopic(b.topics.get(retry), dice)
+	}
+	if d.queue < 0 {
+		d.fromTopic(d.topic, dice)
+	} else {
+		d.fromQueue(d.topic, d.queue)
+	}
+	if !retryFirst && !d.order {
+		d.fromTopic(b.topics.get(retry), dice)
+	}
+	if d.count == 0 {
+		return d.failed
+	}
+	return nil
+}
+
+func (d *popping) fromTopic(t *topic, first int32) {
+	if t == nil {
+		return
+	}
+	queues := t.config.Load().ReadQueueNums
+	for i := range queues {
+		d.fromQueue(t, (first+i)%queues)
+	}
+}
+
+// fromQueue pops from one queue what there is room for.
+func (d *popping) fromQueue(t *topic, queue int32) {
+	b, group := d.p.b, d.group.GroupName
+	lock := d.p.lock(t.name, group, queue)
+	lock.Lock()
+	defer lock.Unlock()
+	offset := b.popOffset(t.name, group, queue, d.initMode, true)
+	if reset, ok := b.offsets.takeReset(t.name, group, queue); ok {
+		d.p.orders.forget(t.name, group, queue)
+		b.offsets.commit(t.name, group, queue, reset)
+		offset = reset
+	}
+	if d.order && d.p.orders.blocked(t.name, group, queue, d.attempt, d.now) {
+		return // what is behind the block is not waited for: its end wakes
+	}
+	if d.count >= d.most {
+		d.rest += max(int64(b.store.MaxOffset(t.name, queue))-offset, 0)
+		return
+	}
+	res := d.result()
+	offset = d.read(t, queue, offset, res)
+	if res.Count > 0 {
+		if !d.give(t, queue, offset, res) {
+			return
+		}
+	} else if next := int64(res.NextOffset); next > offset {
+		b.offsets.commit(t.name, group, queue, next) // nothing there for this group
+	}
+	d.rest += max(int64(res.MaxOffset)-int64(res.NextOffset), 0)
+}
+
+// popOffset is where the group goes on in the queue. The first offset of a group is committed, where init asks for it.
+func (b *Broker) popOffset(topic, group string, queue, initMode int32, init bool) int64 {
+	if offset, ok := b.offsets.committed(topic, group, queue); ok && offset >= 0 {
+		return offset
+	}
+	first, last := int64(b.store.MinOffset(topic, queue)), int64(b.store.MaxOffset(topic, queue))
+	var offset int64
+	switch {
+	case initMode == initModeMin || strings.HasPrefix(topic, message.RetryTopicPrefix):
+		offset = max(first, 0)
+	case first <= 0 && b.startsYoung(topic, queue):
+		offset = 0
+	default:
+		offset = max(last-1, 0) // Java begins with the last one too
+	}
+	if init {
+		b.offsets.commit(topic, group, queue, offset)
+	}
+	return offset
+}
+
+// read reads the queue from offset, or from where it has messages, and returns that.
+func (d *popping) read(t *topic, queue int32, offset int64, res *engine.GetResult) int64 {
+	b := d.p.b
+	req := engine.GetRequest{Topic: t.name, QueueID: queue, Offset: message.QueueOffset(offset), MaxMsgs: d.most - d.count}
+	if d.filter != nil && (t == d.topic || b.options().FilterSupportRetry) {
+		req.Filter = d.filter
+	}
+	b.store.Get(&req, res)
+	switch res.Status {
+	case engine.OffsetTooSmall, engine.OffsetOverflowBadly, engine.OffsetFoundNull:
+		offset = int64(res.NextOffset)
+		b.offsets.commit(t.name, d.group.GroupName, queue, offset)
+		req.Offset = res.NextOffset
+		b.store.Get(&req, res)
+	}
+	return offset
+}
+
+// give makes what was read from offset on the group's, and adds it to the answer. It is false when that cannot be made
+// durable: then it is nobody's.
+func (d *popping) give(t *topic, queue int32, offset int64, res *engine.GetResult) bool {
+	b, group := d.p.b, d.group.GroupName
+	d.found = d.found[:0]
+	if err := eachRecord(res.Segments, func(r message.Record) { d.found = append(d.found, int64(r.QueueOffset())) }); err != nil {
+		d.failed = fmt.Errorf("messages of %s/%d at %d: %w", t.name, queue, offset, err)
+		return false
+	}
+	source := pop.SourceOf(t.name)
+	if d.order {
+		d.orderInfo = d.p.orders.give(d.orderInfo, source, pop.OrderKey{Topic: t.name, Group: group, Queue: queue}, d.attempt, d.found, d.now, d.invisible)
+		b.offsets.commit(t.name, group, queue, offset)
+	} else {
+		c := &pop.Checkpoint{
+			Key:           pop.Key{Topic: t.name, Group: group, Queue: queue, Start: offset, PopTime: d.now, BrokerName: b.options().BrokerName},
+			InvisibleTime: d.invisible, Offsets: append([]int64(nil), d.found...),
+		}
+		if d.p.log.has(d.revive, &c.Key) { // a reset of the offset within the millisecond
+			d.failed = refuse(protocol.SystemBusy, "[POP_AGAIN]system busy: the same messages were popped at the same time")
+			return false
+		}
+		if d.failed = popAnswer(d.p.log.add(d.revive, c), b.options()); d.failed != nil {
+			return false
+		}
+		b.offsets.commit(t.name, group, queue, int64(res.NextOffset))
+	}
+	d.starts = pop.AppendStartOffset(d.starts, source, queue, offset)
+	d.offsets = pop.AppendMessageOffsets(d.offsets, source, queue, d.found)
+	d.count += res.Count
+	d.bytes += res.Bytes
+	if source == pop.FromTopic || t == d.topic {
+		d.segments = append(d.segments, res.Segments...)
+		return true
+	}
+	d.addRetried(source, offset, res)
+	return true
+}
+
+// addRetried adds messages of a retry topic as those of the topic that was asked for, with their receipts.
+func (d *popping) addRetried(source pop.Source, start int64, res *engine.GetResult) {
+	eachRecord(res.Segments, func(r message.Record) { //nolint:errcheck // they were read before
+		m := new(message.Message)
+		r.Decode(m)
+		receipt := pop.Handle{
+			StartOffset: start, PopTime: d.now, InvisibleTime: d.invisible, ReviveQueue: d.revive, Source: source,
+			BrokerName: d.p.b.options().BrokerName, QueueID: m.QueueID, QueueOffset: int64(m.QueueOffset),
+		}
+		m.Topic = d.topic.name
+		m.Properties = m.Properties.Set(message.PropertyPopCheckPoint, string(receipt.Append(nil)))
+		record := make([]byte, m.RecordSize())
+		message.EncodeRecord(record, m, r.BodyCRC())
+		d.segments = append(d.segments, record)
+	})
+}
+
+// wait lets the pop wait for messages, and returns Success; else why it does not. When it waits, d belongs to the wait.
+func (d *popping) wait() protocol.ResponseCode {
+	p, b := d.p, d.p.b
+	if d.ticket.Oneway || !b.now().Before(d.until) {
+		return protocol.PollingTimeout
+	}
+	group, t, queue, order, attempt, conn := d.group.GroupName, d.topic, d.queue, d.order, d.attempt, d.conn
+	w := &popWait{topic: t.name, group: group, queue: queue, filter: d.filter, until: d.until, owner: conn, waiter: d}
+	d.reset()
+	if !p.waits.add(w) {
+		return protocol.PollingFull
+	}
+	// From here on d is the wait's. What came between the read and the wait has woken nobody.
+	if b.popReady(t, group, queue, order, attempt) {
+		p.waits.wake(w)
+	}
+	if conn.Err() != nil {
+		p.waits.drop(conn)
+	}
+	return protocol.Success
+}
+
+// resume serves a pop that waits: a message may be there for it, or its time is over.
+func (d *popping) resume() {
+	resp := remoting.NewResponse(protocol.Success, "")
+	conn, ticket, b := d.conn, d.ticket, d.p.b
+	t, g, err := b.popTarget(d.topic.name, d.group.GroupName, d.queue, "pop message", true)
+	if err != nil {
+		d.free()
+		c := call{resp: resp}
+		c.fail(err)
+	} else {
+		d.topic, d.group = t, g
+		if resp = d.run(resp); resp == nil {
+			return // it waits again
+		}
+	}
+	conn.ReplyTo(ticket, resp) //nolint:errcheck // a consumer that is gone does not care
+}
+
+// popReady tells whether the group could pop something of the topic or its retry topics; filters are not asked.
+func (b *Broker) popReady(t *topic, group string, queue int32, order bool, attempt string) bool {
+	if queue >= 0 {
+		if b.popQueueReady(t.name, group, queue, order, attempt) {
+			return true
+		}
+	} else if b.popTopicReady(t, group, order, attempt) {
+		return true
+	}
+	if order {
+		return false
+	}
+	for _, name := range retryTopics(t.name, group) {
+		if retry := b.topics.get(name); retry != nil && b.popTopicReady(retry, group, false, "") {
+			return true
+		}
+	}
+	return false
+}
+
+func (b *Broker) popTopicReady(t *topic, group string, order bool, attempt string) bool {
+	for queue := range t.config.Load().ReadQueueNums {
+		if b.popQueueReady(t.name, group, queue, order, attempt) {
+			return true
+		}
+	}
+	return false
+}
+
+func (b *Broker) popQueueReady(topic, group string, queue int32, order bool, attempt string) bool {
+	if order && b.popper.orders.blocked(topic, group, queue, attempt, b.now().UnixMilli()) {
+		return false
+	}
+	return int64(b.store.MaxOffset(topic, queue)) > b.popOffset(topic, group, queue, initModeMin, false)
+}
