@@ -86,7 +86,7 @@ func (p Place) brokerProperties(more map[string]string) map[string]string {
 		"listenPort":            fmt.Sprint(p.BrokerPort),
 		"storePathRootDir":      p.Store(),
 		"storePathCommitLog":    filepath.Join(p.Store(), "commitlog"),
-		"autoCreateTopicEnable": "true",
+		"autoCreateTopicEnable": "true", "enablePropertyFilter": "true",
 		// Small against the default of 1 GiB: many brokers run side by side on one disk.
 		"mappedFileSizeCommitLog": fmt.Sprint(64 << 20),
 	}

@@ -44,6 +44,9 @@ func options(a *agent, args args) []consumer.Option {
 }
 
 func selector(args args) consumer.MessageSelector {
+	if sql := args.text("sql", ""); sql != "" {
+		return consumer.MessageSelector{Type: consumer.SQL92, Expression: sql}
+	}
 	return consumer.MessageSelector{Type: consumer.TAG, Expression: args.text("tags", "*")}
 }
 

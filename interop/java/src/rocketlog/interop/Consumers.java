@@ -8,6 +8,7 @@ import java.util.concurrent.TimeUnit;
 import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.MessageSelector;
 import org.apache.rocketmq.client.consumer.PullResult;
 import org.apache.rocketmq.client.consumer.PullStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
@@ -55,7 +56,7 @@ final class Consumers {
         // A stopping consumer finishes what it has in hand, so that a graceful leave hands nothing out twice.
         c.setAwaitTerminationMillisWhenShutdown(5000);
         model(c, args);
-        c.subscribe(args.need("topic"), args.text("tags", "*"));
+        c.subscribe(args.need("topic"), selector(args));
         String fail = args.text("fail", "never");
         int pause = args.number("pause", 0);
         if (args.flag("orderly")) {
@@ -72,6 +73,12 @@ final class Consumers {
         c.start();
         agent.keep(args.id, c::shutdown);
         new Event(args.id, "ready").print();
+    }
+
+    /** What of the topic is wanted: by "sql" or by "tags". */
+    private static MessageSelector selector(Args args) {
+        String sql = args.text("sql", "");
+        return sql.isEmpty() ? MessageSelector.byTag(args.text("tags", "*")) : MessageSelector.bySql(sql);
     }
 
     /** Whether the listener refuses: "always", or "once" for a message on its first delivery. */
@@ -107,7 +114,7 @@ final class Consumers {
             boolean idle = true;
             for (MessageQueue mq : c.fetchSubscribeMessageQueues(args.need("topic"))) {
                 long from = Math.max(0, c.fetchConsumeOffset(mq, false));
-                PullResult r = c.pull(mq, args.text("tags", "*"), from, 32);
+                PullResult r = c.pull(mq, selector(args), from, 32);
                 if (r.getPullStatus() == PullStatus.FOUND) {
                     idle = false;
                     got(args.id, r.getMsgFoundList(), 0);
@@ -133,7 +140,7 @@ final class Consumers {
 
     private static void litePull(Agent agent, Args args) throws Exception {
         DefaultLitePullConsumer c = lite(agent, args);
-        c.subscribe(args.need("topic"), args.text("tags", "*"));
+        c.subscribe(args.need("topic"), selector(args));
         c.start();
         poll(agent, args, c);
     }
