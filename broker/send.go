@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -58,7 +57,7 @@ type sending struct {
 	topic     *topic
 	queue     int32               // as the client is told
 	uniqueKey []byte              // as the client is told
-	offsets   []message.PhyOffset // of a batch: room for as many as it has messages, filled in by the store
+	offsets   []message.PhyOffset // of a batch, by the store
 	ids       []byte
 	messages  int64
 	bytes     int64
@@ -97,7 +96,7 @@ func (s *sender) handle(conn *remoting.Conn, req *remoting.Command, mayWait bool
 	}
 	// From here on d is the completion's: it may be answered, freed and in use again when the put returns.
 	if d.header.Batch {
-		s.b.store.PutBatchAsync(&d.msg, req.Body, d.offsets[:0], d)
+		s.b.store.PutBatchAsync(&d.msg, req.Body, &d.offsets, d)
 	} else {
 		s.b.store.PutAsync(&d.msg, d)
 	}
@@ -277,7 +276,6 @@ func (d *sending) prepareBatch(body []byte) error {
 			return refuse(protocol.MessageIllegal, "message %d of the batch: %v", d.messages, err)
 		}
 	}
-	d.offsets = slices.Grow(d.offsets[:0], int(d.messages))[:d.messages]
 	return nil
 }
 

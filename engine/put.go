@@ -84,11 +84,13 @@ func (s *Store) PutBatch(m *message.Message, batch []byte, offsets []message.Phy
 	return res, offsets
 }
 
-// PutBatchAsync is to PutBatch as PutAsync is to Put.
-func (s *Store) PutBatchAsync(m *message.Message, batch []byte, offsets []message.PhyOffset, done Completion) []message.PhyOffset {
-	res, offsets, end, wait := s.appendBatch(m, batch, offsets)
+// PutBatchAsync is to PutBatch as PutAsync is to Put. The places are in
+// *offsets, grown as needed, before done is called; nothing is written there
+// afterwards.
+func (s *Store) PutBatchAsync(m *message.Message, batch []byte, offsets *[]message.PhyOffset, done Completion) {
+	res, places, end, wait := s.appendBatch(m, batch, *offsets)
+	*offsets = places
 	s.complete(res, end, wait, done)
-	return offsets
 }
 
 // awaited is what a put waits for: for the disk first, as nothing is copied to

@@ -247,6 +247,34 @@ func TestBatch(t *testing.T) {
 	}
 }
 
+// The one who is told that a batch is stored finds its places where they were asked for.
+func TestBatchCompletesWithItsPlaces(t *testing.T) {
+	for _, flush := range []FlushDiskType{AsyncFlush, SyncFlush} {
+		opts := small()
+		opts.FlushDiskType = flush
+		s := open(t, t.TempDir(), opts)
+		for i := range 20 {
+			var batch []byte
+			for j := range i + 1 {
+				batch = message.AppendBatchItem(batch, 0, []byte{byte(j)}, nil)
+			}
+			var b batchDone
+			b.told = make(chan int, 1)
+			s.PutBatchAsync(newMessage("T0", 0, "x", nil), batch, &b.offsets, &b)
+			if n := <-b.told; n != i+1 {
+				t.Fatalf("flush %v: %d places when a batch of %d is done", flush, n, i+1)
+			}
+		}
+	}
+}
+
+type batchDone struct {
+	offsets []message.PhyOffset
+	told    chan int
+}
+
+func (b *batchDone) PutDone(PutResult) { b.told <- len(b.offsets) }
+
 func TestIllegalMessages(t *testing.T) {
 	s := open(t, t.TempDir(), small())
 	big := newMessage("T", 0, "k", make([]byte, 16<<10+1))
