@@ -160,7 +160,9 @@ func (c *Conn) Reply(req *Command, resp *Command) error { return c.ReplyTo(req.T
 
 // ReplyTo answers the request that the ticket stands for: see Reply.
 func (c *Conn) ReplyTo(t Ticket, resp *Command) error {
-	c.inFlight.Add(-1)
+	if !t.Oneway { // nobody waits for an answer, so it was not counted as one to come
+		c.inFlight.Add(-1)
+	}
 	return c.send(t, resp)
 }
 

@@ -129,6 +129,7 @@ func TestNoReplyAndLaterReplies(t *testing.T) {
 	for i := range int32(3) {
 		p.write(request(t, protocol.PullMessage, i, 0))
 	}
+	p.write(request(t, protocol.PullMessage, 3, flagOneway))
 	p.write(request(t, protocol.EndTransaction, 8, 0))
 	p.write(request(t, protocol.HeartBeat, 9, 0))
 	if c := p.mustRead(); c.Opaque != 9 {
@@ -136,6 +137,15 @@ func TestNoReplyAndLaterReplies(t *testing.T) {
 	}
 	if n := s.Conns()[0].InFlight(); n != 3 {
 		t.Fatalf("%d in flight", n)
+	}
+	mu.Lock()
+	oneway := held[3]
+	mu.Unlock()
+	if err := conn.ReplyTo(oneway, NewResponse(protocol.Success, "")); err != nil {
+		t.Fatal(err)
+	}
+	if n := conn.InFlight(); n != 3 {
+		t.Fatalf("%d in flight after a reply that nobody waits for", n)
 	}
 	for _, i := range []int32{2, 0, 1} {
 		mu.Lock()
