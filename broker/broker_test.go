@@ -560,6 +560,14 @@ func TestQueries(t *testing.T) {
 	s.wantCode(s.call(protocol.ViewMessageByID, &protocol.ViewMessageRequestHeader{Offset: 1 << 40}, nil), protocol.SystemError)
 
 	query := &protocol.QueryMessageRequestHeader{Topic: "orders", Key: "key", MaxNum: 10, EndTimestamp: 1<<63 - 1}
+	byTag := &protocol.QueryMessageRequestHeader{Topic: "orders", Key: "queried", IndexType: "T", MaxNum: 10, EndTimestamp: 1<<63 - 1}
+	s.put("orders", 0, "tagged", "TAGS", "queried")
+	s.await("the index", func() bool { return s.call(protocol.QueryMessage, byTag, nil).Code == 0 })
+	if r, err := message.ParseRecord(s.must(protocol.QueryMessage, byTag, nil, nil).Body); err != nil || string(r.Body()) != "tagged" {
+		t.Errorf("by tag: %q, %v", r, err)
+	}
+	byTag.IndexType = "K"
+	s.wantCode(s.call(protocol.QueryMessage, byTag, nil), protocol.QueryNotFound)
 	s.await("the index", func() bool { return s.call(protocol.QueryMessage, query, nil).Code == 0 })
 	if r, err := message.ParseRecord(s.must(protocol.QueryMessage, query, nil, nil).Body); err != nil || string(r.Body()) != "x" {
 		t.Errorf("query by key: %v", err)

@@ -10,6 +10,10 @@ import (
 // uniqueKeyQuery marks a query by unique key in the fields of a request.
 const uniqueKeyQuery = "_UNIQUE_KEY_QUERY"
 
+// indexTypeTag is the index type of tags in a query of 5.5. Keys and unique keys lie together, so that their types, K and
+// U, need no telling apart.
+const indexTypeTag = "T"
+
 // queryBytesMax bounds what one query answers with.
 const queryBytesMax = 8 << 20
 
@@ -25,7 +29,11 @@ func (b *Broker) queryMessage(c *call) error {
 	if c.req.Fields.Bool(uniqueKeyQuery) {
 		most = o.DefaultQueryMaxNum
 	}
-	r, err := b.store.QueryByKey(h.Topic, h.Key, most, h.BeginTimestamp, h.EndTimestamp)
+	query := b.store.QueryByKey
+	if h.IndexType == indexTypeTag && !c.req.Fields.Bool(uniqueKeyQuery) {
+		query = b.store.QueryByTag
+	}
+	r, err := query(h.Topic, h.Key, most, h.BeginTimestamp, h.EndTimestamp)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/rocketlog/rocketlog/consumequeue"
+	"github.com/rocketlog/rocketlog/index"
 	"github.com/rocketlog/rocketlog/internal/mappedfile"
 	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
@@ -99,6 +100,12 @@ func (s *Store) QueryByKey(topic, key string, limit int, begin, end int64) (Quer
 	res, err := s.index.Query(topic, key, min(limit, s.opts.MaxMessagesPerQuery), begin, end)
 	slices.Sort(res.Offsets)
 	return QueryResult{Offsets: res.Offsets, IndexTime: res.LastUpdateTime, IndexOffset: res.LastUpdatePhy}, err
+}
+
+// QueryByTag is QueryByKey for a tag. What Java brokers before 5.5 have
+// indexed is not found by its tag.
+func (s *Store) QueryByTag(topic, tag string, limit int, begin, end int64) (QueryResult, error) {
+	return s.QueryByKey(topic, index.TagKeyPrefix+tag, limit, begin, end)
 }
 
 // MinOffset returns the first offset kept of a queue, 0 if there is none.
