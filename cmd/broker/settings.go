@@ -38,7 +38,11 @@ type embedded struct {
 func loadSettings(log *slog.Logger, line *commandLine) (*settings, error) {
 	s := &settings{broker: broker.DefaultOptions(), nameServer: nameserver.DefaultOptions(), embedded: embedded{NamesrvListenPort: 9876}}
 	s.broker.Logger = log
-	nameServers, err := nameServersIn(line)
+	if line.storeDir != "" {
+		s.broker.StorePathRootDir = line.storeDir
+	}
+	file, kept := configFiles(line, s.broker.StorePathRootDir)
+	nameServers, err := nameServersIn(line.nameServers, file)
 	if err != nil {
 		return nil, err
 	}
@@ -48,9 +52,10 @@ func loadSettings(log *slog.Logger, line *commandLine) (*settings, error) {
 		targets = append(targets, s.nameServer, &s.embedded)
 	}
 	kvConfig := s.nameServer.KVConfigPath
-	if err := daemon.LoadConfig(log, line.configFile, targets...); err != nil {
+	if err := daemon.LoadConfig(log, file, targets...); err != nil {
 		return nil, err
 	}
+	s.broker.OnConfigChange = broker.KeepSettings(kept)
 	s.broker.NamesrvAddr = nameServers
 	if line.storeDir != "" {
 		s.broker.StorePathRootDir = line.storeDir
@@ -59,17 +64,30 @@ func loadSettings(log *slog.Logger, line *commandLine) (*settings, error) {
 	return s, nil
 }
 
+// configFiles gives the config file to read, if there is one, and the one to keep what an administrator changes: that of the
+// flag, or else one in the store that is read at the next start.
+func configFiles(line *commandLine, root string) (read, keep string) {
+	if line.configFile != "" {
+		return line.configFile, line.configFile
+	}
+	keep = broker.KeptSettings(root)
+	if _, err := os.Stat(keep); err == nil {
+		read = keep
+	}
+	return read, keep
+}
+
 // nameServersIn gives the name servers of the flag, of the config file or of the environment, whichever has them first.
-func nameServersIn(line *commandLine) (string, error) {
-	if addrs := trimAddrs(line.nameServers); addrs != "" {
+func nameServersIn(flag, file string) (string, error) {
+	if addrs := trimAddrs(flag); addrs != "" {
 		return addrs, nil
 	}
-	if line.configFile != "" {
-		data, err := os.ReadFile(line.configFile)
+	if file != "" {
+		data, err := os.ReadFile(file)
 		if err != nil {
 			return "", fmt.Errorf("config file: %w", err)
 		}
-		entries, err := properties.Parse(line.configFile, data)
+		entries, err := properties.Parse(file, data)
 		if err != nil {
 			return "", err
 		}
