@@ -70,7 +70,7 @@ func fresh(tb testing.TB, fsys vfs.FS, opts *Options) *Index {
 }
 
 func TestOptions(t *testing.T) {
-	for _, opts := range []Options{{Slots: -1}, {Entries: 1}, {Entries: math.MaxInt32}, {Slots: 1 << 40}, {Slots: 1 << 29, Entries: 100}} {
+	for _, opts := range []Options{{Slots: -1}, {Entries: 1}, {Entries: math.MaxInt32}, {Slots: math.MaxInt}, {Slots: 1 << 29, Entries: 100}} {
 		if _, err := Open(vfs.NewCrashFS(1), "/index", &opts); err == nil {
 			t.Errorf("%+v is taken", opts)
 		}

@@ -116,11 +116,11 @@ func (o *Options) Validate() error {
 		{"topicsMax", int64(o.TopicsMax)},
 	} {
 		if c.value < 1 || c.value > 1<<31 {
-			fault(c.property, "%d is not between 1 and %d", c.value, 1<<31)
+			fault(c.property, "%d is not between 1 and %d", c.value, int64(1<<31))
 		}
 	}
 	if o.WaitSecondsForService < 0 || o.WaitSecondsForService > 1<<31 {
-		fault("waitSecondsForService", "%d is not between 0 and %d", o.WaitSecondsForService, 1<<31)
+		fault("waitSecondsForService", "%d is not between 0 and %d", o.WaitSecondsForService, int64(1<<31))
 	}
 	return errors.Join(faults...)
 }

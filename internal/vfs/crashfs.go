@@ -543,8 +543,9 @@ func (i crashInfo) Sys() any           { return nil }
 
 // pagesOf is how many pages size bytes take.
 func pagesOf(size int64) int {
-	if size > math.MaxInt64-crashPageSize {
-		return math.MaxInt64 / crashPageSize
+	pages := size / crashPageSize
+	if size%crashPageSize > 0 {
+		pages++
 	}
-	return int((size + crashPageSize - 1) / crashPageSize)
+	return int(min(pages, math.MaxInt))
 }
