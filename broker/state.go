@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+	"time"
 
 	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -65,7 +66,9 @@ func (f stateFile) write(v any) error {
 	return vfs.WriteFileAtomic(f.fs, f.name, pretty.Bytes())
 }
 
-// A saver writes one state file on behalf of many: callers that come while a write is under way share the next one.
+// A saver writes one state file on behalf of many: callers that come while a write is under way share the next one. After
+// a write it rests for as long as the write took, up to restMax, so that of a flood of changes to a large table more share
+// one; who comes to a saver at rest since longer waits for nothing but the write.
 type saver struct {
 	file     stateFile
 	snapshot func() any // called without the saver's lock
@@ -73,12 +76,16 @@ type saver struct {
 	mu struct {
 		sync.Mutex
 		running bool
-		asked   uint64 // tickets given out
-		done    uint64 // every ticket up to here is on disk, or its write failed with err
+		asked   uint64    // tickets given out
+		done    uint64    // every ticket up to here is on disk, or its write failed with err
+		rest    time.Time // until when no write begins
 		err     error
 	}
 	cond sync.Cond
 }
+
+// restMax bounds the rest after a write.
+const restMax = 100 * time.Millisecond
 
 func newSaver(file stateFile, snapshot func() any) *saver {
 	s := &saver{file: file, snapshot: snapshot}
@@ -98,11 +105,19 @@ func (s *saver) save() error {
 			continue
 		}
 		s.mu.running = true
+		if rest := time.Until(s.mu.rest); rest > 0 {
+			s.mu.Unlock()
+			time.Sleep(rest)
+			s.mu.Lock()
+		}
 		upTo := s.mu.asked
 		s.mu.Unlock()
+		began := time.Now()
 		err := s.file.write(s.snapshot())
+		ended := time.Now()
 		s.mu.Lock()
 		s.mu.running, s.mu.done, s.mu.err = false, upTo, err
+		s.mu.rest = ended.Add(min(ended.Sub(began), restMax))
 		s.cond.Broadcast()
 	}
 	return s.mu.err

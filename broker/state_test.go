@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rocketlog/rocketlog/internal/golden"
@@ -155,6 +156,44 @@ func TestSaverSharesWrites(t *testing.T) {
 	if err := s.save(); err == nil {
 		t.Error("a save that fails reports nothing")
 	}
+}
+
+// After a write the saver rests as long as the write took, so that more changes share the next one; a change that comes
+// later does not wait.
+func TestSaverRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, _ := memoryFile(t, "delayOffset.json")
+		writes := 0
+		s := newSaver(f, func() any {
+			writes++
+			time.Sleep(20 * time.Millisecond) // a large table
+			return &delayOffsetsFile{}
+		})
+		save := func() time.Duration {
+			began := time.Now()
+			if err := s.save(); err != nil {
+				t.Error(err)
+			}
+			return time.Since(began)
+		}
+		var wg sync.WaitGroup
+		for range 200 { // one each millisecond
+			wg.Go(func() {
+				if took := save(); took > 65*time.Millisecond {
+					t.Errorf("a change waited %v", took)
+				}
+			})
+			time.Sleep(time.Millisecond)
+		}
+		wg.Wait()
+		if writes < 4 || writes > 7 {
+			t.Errorf("%d writes of 20 ms for changes of 200 ms", writes)
+		}
+		time.Sleep(time.Second)
+		if took := save(); took != 20*time.Millisecond {
+			t.Errorf("a change at rest took %v", took)
+		}
+	})
 }
 
 // Java's state files load, and what is saved again means the same.
