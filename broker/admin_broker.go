@@ -195,11 +195,6 @@ func (b *Broker) statsData(c *call) error {
 	return c.json(&protocol.BrokerStatsData{StatsMinute: item(minute), StatsHour: item(hour), StatsDay: item(day)})
 }
 
-// requestModes answers that all groups pull.
-func (b *Broker) requestModes(c *call) error {
-	return c.json(&protocol.MessageRequestModeSerializeWrapper{})
-}
-
 // queueEntries answers with the entries of a consume queue.
 func (b *Broker) queueEntries(c *call) error {
 	var h protocol.QueryConsumeQueueRequestHeader

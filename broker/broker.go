@@ -42,6 +42,7 @@ type Broker struct {
 	sender      *sender
 	puller      *puller
 	popper      *popper
+	assigner    *assigner
 	registrar   *registrar
 	replication *replication
 
@@ -154,6 +155,7 @@ func (b *Broker) open(o *Options) error {
 	b.consumers = newConsumerTable(b.now, b.notifyMembers)
 	b.holds = newHoldTable(o.MaxPullHolds, b.now)
 	b.schedule = newScheduler(state("delayOffset.json"), levels, b.now, b.log)
+	b.assigner = newAssigner(b, state("messageRequestMode.json"))
 	b.popper = newPopper(b, o, state("consumerOrderInfo.json"))
 	if err := b.openStore(o); err != nil {
 		b.holds.close()
@@ -241,7 +243,7 @@ func (b *Broker) arrived(a engine.Arrival) {
 // loadState reads the state files. One that is damaged beyond its backup is as one that is not there: the broker starts,
 // and says so.
 func (b *Broker) loadState() {
-	for _, load := range []func() error{b.topics.load, b.groups.load, b.offsets.load, b.filters.load, b.schedule.load, b.popper.orders.load} {
+	for _, load := range []func() error{b.topics.load, b.groups.load, b.offsets.load, b.filters.load, b.schedule.load, b.popper.orders.load, b.assigner.load} {
 		if err := load(); err != nil {
 			b.log.Error("state file is damaged", "error", err)
 		}

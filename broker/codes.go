@@ -90,7 +90,9 @@ func (b *Broker) pooled() map[protocol.RequestCode]func(*call) error {
 		protocol.CloneGroupOffset:          b.cloneOffset,
 		protocol.GetAllConsumerOffset:      b.allOffsets,
 		protocol.GetAllDelayOffset:         b.allDelayOffsets,
-		protocol.GetAllMessageRequestMode:  b.requestModes,
+		protocol.GetAllMessageRequestMode:  b.assigner.modes,
+		protocol.SetMessageRequestMode:     b.assigner.setMode,
+		protocol.QueryAssignment:           b.assigner.query,
 
 		protocol.GetBrokerRuntimeInfo: b.runtimeInfo,
 		protocol.GetBrokerConfig:      b.brokerConfig,

@@ -28,8 +28,6 @@ var notReplayed = map[int32]string{
 	int32(protocol.SendReplyMessage):                "request and reply",
 	int32(protocol.SendReplyMessageV2):              "request and reply",
 	int32(protocol.RecallMessage):                   "timers",
-	int32(protocol.QueryAssignment):                 "rebalancing by the broker",
-	int32(protocol.SetMessageRequestMode):           "rebalancing by the broker",
 	int32(protocol.UpdateAndCreateStaticTopic):      "static topics",
 	int32(protocol.ExchangeBrokerHAInfo):            "slaves",
 	int32(protocol.ResetMasterFlushOffset):          "slaves",

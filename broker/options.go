@@ -78,6 +78,10 @@ type Options struct {
 	MaxPopPollingSize                  int   `property:"maxPopPollingSize"`                  // pops that wait at most; default 100000
 	MaxPopInFlight                     int   `property:"maxPopInFlight"`                     // pops not acknowledged at most before more are refused, about 300 B each (not RocketMQ's); default 1000000
 
+	ServerLoadBalancerEnable  bool   `property:"serverLoadBalancerEnable"`  // share queues out among consumers that let the broker do it; default true
+	DefaultMessageRequestMode string `property:"defaultMessageRequestMode"` // PULL or POP, for such consumers; default PULL
+	DefaultPopShareQueueNum   int32  `property:"defaultPopShareQueueNum"`   // consumers whose queues one pops from besides its own; -1, the default, is all
+
 	MaxPullHolds   int `property:"maxPullHolds"`   // pulls held at most before more are answered at once (not RocketMQ's); default 100000
 	MaxPendingPuts int `property:"maxPendingPuts"` // messages that wait for the disk at most before more are refused (not RocketMQ's); default 100000
 
@@ -115,6 +119,7 @@ func DefaultOptions() *Options {
 		ClearRetryTopicWhenDeleteTopic:     true,
 		StoreOptions:                       defaultStoreOptions(),
 		RetrieveMessageFromPopRetryTopicV1: true,
+		ServerLoadBalancerEnable:           true,
 	}
 	o.ensureDefaults()
 	return o
@@ -145,6 +150,8 @@ func (o *Options) ensureDefaults() {
 	o.ConsumerOffsetUpdateVersionStep = cmp.Or(o.ConsumerOffsetUpdateVersionStep, 500)
 	o.FlushDelayOffsetInterval = cmp.Or(o.FlushDelayOffsetInterval, 10000)
 	o.FilterDataCleanTimeSpan = cmp.Or(o.FilterDataCleanTimeSpan, 24*time.Hour.Milliseconds())
+	o.DefaultMessageRequestMode = cmp.Or(o.DefaultMessageRequestMode, "PULL")
+	o.DefaultPopShareQueueNum = cmp.Or(o.DefaultPopShareQueueNum, -1)
 	o.PopFromRetryProbability = cmp.Or(o.PopFromRetryProbability, 20)
 	o.PopPollingSize = cmp.Or(o.PopPollingSize, 1024)
 	o.MaxPopPollingSize = cmp.Or(o.MaxPopPollingSize, 100000)
