@@ -20,6 +20,8 @@ type Problem struct {
 	File   string // path, or the queue as topic/id
 	Offset int64  // in the log, or in the queue
 	Text   string
+
+	log bool // of the log itself
 }
 
 // String returns the problem in one line.
@@ -42,19 +44,45 @@ type Report struct {
 	// that were deleted, which stay in the log until they expire.
 	Notes []Problem
 	Noted int // how many notes there are, listed or not
+
+	badQueues map[consumequeue.Key]bool
+	badIndex  bool
+}
+
+// addQueue adds a problem of a queue.
+func (r *Report) addQueue(key consumequeue.Key, at message.QueueOffset, format string, args ...any) {
+	if r.badQueues == nil {
+		r.badQueues = map[consumequeue.Key]bool{}
+	}
+	r.badQueues[key] = true
+	r.add(key.String(), int64(at), format, args...)
+}
+
+// addLog adds a problem of the log.
+func (r *Report) addLog(path string, at message.PhyOffset, format string, args ...any) {
+	r.add(path, int64(at), format, args...)
+	if last := len(r.Problems) - 1; r.Found == last+1 {
+		r.Problems[last].log = true
+	}
+}
+
+// addIndex adds a problem of the index.
+func (r *Report) addIndex(c *index.CorruptError) {
+	r.badIndex = true
+	r.add(c.File, c.Offset, "%s", c.Reason)
 }
 
 func (r *Report) add(file string, offset int64, format string, args ...any) {
 	r.Found++
 	if len(r.Problems) < problemsKept {
-		r.Problems = append(r.Problems, Problem{file, offset, fmt.Sprintf(format, args...)})
+		r.Problems = append(r.Problems, Problem{File: file, Offset: offset, Text: fmt.Sprintf(format, args...)})
 	}
 }
 
 func (r *Report) note(file string, offset int64, format string, args ...any) {
 	r.Noted++
 	if len(r.Notes) < problemsKept {
-		r.Notes = append(r.Notes, Problem{file, offset, fmt.Sprintf(format, args...)})
+		r.Notes = append(r.Notes, Problem{File: file, Offset: offset, Text: fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -85,6 +113,8 @@ type checker struct {
 	progress func(at, end message.PhyOffset)
 	lives    map[consumequeue.Key]*queueLife // of each queue as the log says
 	again    map[string]bool                 // topics that were deleted and made again
+	holes    bool                            // the log is damaged: messages may be missing
+	damaged  damagedQueues                   // those that cannot be opened
 }
 
 // queueLife is what the log says of a queue since its topic was made, or made again.
@@ -131,13 +161,18 @@ func (c *checker) openQueues() error {
 	s := c.store
 	set, err := consumequeue.Open(s.fs, filepath.Join(s.dir, "consumequeue"), &consumequeue.Options{
 		FileSize: int(s.opts.ConsumeQueueFileSize), OpenFiles: s.opts.MaxOpenQueueFiles, ReadOnly: true,
+		OnDamage: c.damaged.add,
 	})
 	if err != nil {
 		return err
 	}
 	s.queues = set
 	end := s.log.MaxOffset()
-	return set.Recover(end, s.log.MinOffset(), end, true)
+	err = set.Recover(end, s.log.MinOffset(), end, true)
+	for _, d := range c.damaged.found {
+		c.report.addQueue(d.Key, 0, "%v", d)
+	}
+	return err
 }
 
 // checkLog reads all records and the queue entry of each.
@@ -145,23 +180,57 @@ func (c *checker) checkLog() error {
 	s, r := c.store, c.report
 	r.LogMin = s.log.MinOffset()
 	d := dispatcher{store: s}
-	rec, err := s.log.Scan(r.LogMin, s.log.MaxOffset(), commitlog.Java, func(off message.PhyOffset, m message.Record) error {
+	check := func(off message.PhyOffset, m message.Record) error {
 		if c.progress != nil && r.Records%10_000 == 0 {
 			c.progress(off, s.log.MaxOffset())
 		}
 		r.Records++
 		c.checkRecord(&d, off, m)
 		return nil
-	})
-	if err != nil {
-		return err
 	}
-	r.LogEnd = rec.End
-	var corrupt *commitlog.CorruptError
-	if r.Clean && errors.As(rec.Stopped, &corrupt) && !c.zeros(corrupt.Offset) {
-		r.add(corrupt.Path, int64(corrupt.Offset), "the log ends at bytes that are no record: %v", corrupt.Err)
+	for from := r.LogMin; ; {
+		rec, err := s.log.Scan(from, s.log.MaxOffset(), commitlog.Java, check)
+		if err != nil {
+			return err
+		}
+		r.LogEnd = rec.End
+		var corrupt *commitlog.CorruptError
+		if !errors.As(rec.Stopped, &corrupt) || c.zeros(corrupt.Offset) {
+			return nil
+		}
+		next, ok, err := s.nextRecord(corrupt.Offset)
+		switch {
+		case err != nil:
+			return err
+		case ok:
+			c.holes = true
+			r.addLog(corrupt.Path, corrupt.Offset, "the log has no record here, the next one is at %d: %v", next, corrupt.Err)
+		case r.Clean:
+			r.addLog(corrupt.Path, corrupt.Offset, "the log ends at bytes that are no record: %v", corrupt.Err)
+			return nil
+		default:
+			return nil // what a crash leaves behind the end
+		}
+		from = next
 	}
-	return nil
+}
+
+// nextRecord finds the next good record behind a place of the log that has none.
+func (s *Store) nextRecord(off message.PhyOffset) (message.PhyOffset, bool, error) {
+	l := logReader{store: s, pace: func(int) error { return nil }}
+	end := s.log.MaxOffset()
+	_, next, _ := l.record(off, end)
+	for {
+		at, err := l.behind(off, next, end)
+		if err != nil || at >= end {
+			return 0, false, errors.Join(err, l.close())
+		}
+		rec, behind, err := l.record(at, end)
+		if err == nil && rec != nil {
+			return at, true, l.close()
+		}
+		off, next = at, max(behind, at)
+	}
 }
 
 // zeros tells whether nothing was ever written at a place of the log.
@@ -182,7 +251,7 @@ func (c *checker) zeros(off message.PhyOffset) bool {
 func (c *checker) checkRecord(d *dispatcher, off message.PhyOffset, m message.Record) {
 	s, r := c.store, c.report
 	if m.PhyOffset() != off {
-		r.add("commitlog", int64(off), "the record names offset %d as its place", m.PhyOffset())
+		r.addLog("commitlog", off, "the record names offset %d as its place", m.PhyOffset())
 	}
 	if !inQueue(m) {
 		return
@@ -198,8 +267,8 @@ func (c *checker) checkRecord(d *dispatcher, off message.PhyOffset, m message.Re
 	case at == 0:
 		*l = queueLife{} // the topic was deleted and made again
 		c.again[key.Topic] = true
-	case at != l.next:
-		r.add("commitlog", int64(off), "the record is message %d of %v, expected %d", at, key, l.next)
+	case at != l.next && !(c.holes && at > l.next):
+		r.addLog("commitlog", off, "the record is message %d of %v, expected %d", at, key, l.next)
 	}
 	l.next = at + 1
 	q := s.queues.Queue(key.Topic, key.QueueID)
@@ -212,7 +281,7 @@ func (c *checker) checkRecord(d *dispatcher, off message.PhyOffset, m message.Re
 	}
 	want := consumequeue.Unit{Offset: off, Size: int32(len(m)), TagsCode: d.tagsCode(m, m.Properties().Dispatch())}
 	if text := disagreement(u, want); text != "" {
-		l.add(Problem{key.String(), int64(at), text})
+		l.add(Problem{File: key.String(), Offset: int64(at), Text: text})
 	}
 }
 
@@ -246,22 +315,25 @@ func (c *checker) checkQueueEnds() {
 		}
 		delete(c.lives, key)
 		for _, p := range l.held {
-			r.add(p.File, p.Offset, "%s", p.Text)
+			r.addQueue(key, message.QueueOffset(p.Offset), "%s", p.Text)
 		}
 		r.Found += l.found - len(l.held)
-		if have := q.MaxOffset(); have > l.next {
-			r.add(key.String(), int64(l.next), "the queue goes on to %d, the log ends it here", have)
+		if have := q.MaxOffset(); have > l.next && !c.holes {
+			r.addQueue(key, l.next, "the queue goes on to %d, the log ends it here", have)
 		} else if have < l.next && r.Clean {
-			r.add(key.String(), int64(have), "the queue ends here, the log has messages up to %d", l.next)
+			r.addQueue(key, have, "the queue ends here, the log has messages up to %d", l.next)
 		}
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(c.lives), compareKeys) {
 		want := c.lives[key].next
 		switch {
 		case len(s.queues.TopicQueues(key.Topic)) == 0, c.again[key.Topic]:
+			if r.badQueues[key] {
+				continue // cannot be opened, and that is said
+			}
 			r.note(key.String(), 0, "the log has messages up to %d, of a topic without queues: deleted, or not built yet", want)
 		case r.Clean: // else it may just not be dispatched yet
-			r.add(key.String(), 0, "there is no queue, the log has messages up to %d", want)
+			r.addQueue(key, 0, "there is no queue, the log has messages up to %d", want)
 		}
 	}
 }
@@ -277,7 +349,7 @@ func (c *checker) checkIndex() error {
 	}
 	x, err := index.OpenReadOnly(s.fs, filepath.Join(s.dir, "index"), s.indexOptions())
 	if bad := (*index.CorruptError)(nil); errors.As(err, &bad) {
-		r.add(bad.File, bad.Offset, "%s", bad.Reason)
+		r.addIndex(bad)
 		return nil
 	}
 	if err != nil {
@@ -292,7 +364,7 @@ func (c *checker) checkIndex() error {
 	}
 	err = x.Check()
 	if bad := (*index.CorruptError)(nil); errors.As(err, &bad) {
-		r.add(bad.File, bad.Offset, "%s", bad.Reason)
+		r.addIndex(bad)
 		return nil
 	}
 	return err

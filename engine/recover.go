@@ -45,7 +45,7 @@ func (s *Store) recover() error {
 	}
 	info := RecoveryInfo{Clean: p.clean, From: p.from}
 	rebuild := s.scanThenDispatch
-	if !p.clean && p.ours != nil && s.opts.FlushDiskType == AsyncFlush {
+	if !p.clean && p.ours != nil && !s.reindex && s.opts.FlushDiskType == AsyncFlush {
 		rebuild = s.dispatchWhileScanning
 	}
 	rec, missing, err := rebuild(p)
@@ -93,6 +93,9 @@ func (s *Store) scanThenDispatch(p plan) (rec commitlog.Recovery, missing bool, 
 	missing = s.queuesMissing(p)
 	from := max(min(dispatchFrom, indexFrom), s.log.MinOffset())
 	s.beginDispatch(p, from, indexFrom)
+	if s.reindex {
+		s.dispatch.queuesFrom = dispatchFrom // or queues of deleted topics came back
+	}
 	return rec, missing, s.redispatch(rec.End)
 }
 
@@ -242,6 +245,9 @@ func (s *Store) recoverIndex(p plan, end message.PhyOffset) (message.PhyOffset, 
 	if err != nil {
 		return 0, err
 	}
+	if s.reindex {
+		return s.log.MinOffset(), nil
+	}
 	if p.clean && p.ours == nil {
 		return end, nil // Java's index is complete after a clean stop
 	}
@@ -330,14 +336,19 @@ func (s *Store) mendQueues(missing bool) (rebuilt []string, err error) {
 }
 
 // findMissing goes through the log for queues that are gone, or have an end or
-// a begin that the log does not have.
+// a begin that the log does not have. Where damaged queues explain that some are
+// missing, a topic without queues is one that was deleted.
 func (s *Store) findMissing(causes map[consumequeue.Key]error) error {
 	type span struct{ min, max message.QueueOffset }
 	want := map[consumequeue.Key]span{}
 	it := s.log.Iterate(s.log.MinOffset(), s.ReputOffset(), commitlog.Dispatched)
 	defer it.Close()
+	explained := len(causes) > 0
 	for {
 		r, ok := it.Next()
+		if !ok && s.passDamage(it) {
+			continue
+		}
 		if !ok {
 			break
 		}
@@ -353,6 +364,9 @@ func (s *Store) findMissing(causes map[consumequeue.Key]error) error {
 		want[key] = w
 	}
 	for key, w := range want {
+		if explained && len(s.queues.TopicQueues(key.Topic)) == 0 {
+			continue
+		}
 		if lo, hi := s.MinOffset(key.Topic, key.QueueID), s.MaxOffset(key.Topic, key.QueueID); lo > w.min || hi < w.max {
 			causes[key] = fmt.Errorf("the queue is from %d to %d, the log has messages from %d to %d", lo, hi, w.min, w.max)
 		}

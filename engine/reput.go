@@ -20,13 +20,14 @@ type dispatcher struct {
 	it    *commitlog.Iterator
 	// indexFrom is where dispatch to the index begins again after a recovery;
 	// queues find out by themselves what they hold already.
-	indexFrom message.PhyOffset
-	topic     string // of the last record, to allocate a topic once and not for each
-	arrival   Arrival
-	hand      message.PhyOffset // of the record in hand, or a blank before it
-	count     int               // records dispatched
-	units     int64             // sum of the ends of all queues
-	lastTime  int64             // store time of the last record
+	indexFrom  message.PhyOffset
+	queuesFrom message.PhyOffset // the same for the queues, where the index is built anew
+	topic      string            // of the last record, to allocate a topic once and not for each
+	arrival    Arrival
+	hand       message.PhyOffset // of the record in hand, or a blank before it
+	count      int               // records dispatched
+	units      int64             // sum of the ends of all queues
+	lastTime   int64             // store time of the last record
 	// gapInLog are the queues of which the log itself lacks messages.
 	gapInLog map[consumequeue.Key]bool
 	pace     pace
@@ -236,6 +237,12 @@ func (d *dispatcher) dispatch(r message.Record, arrived func(*Arrival)) error {
 	props := r.Properties().Dispatch()
 	off := d.it.Offset() - message.PhyOffset(len(r))
 	d.count++
+	if off < d.queuesFrom {
+		if r.SysFlag().Transaction() == message.TransactionRollback {
+			return nil
+		}
+		return d.toIndex(r, props, off)
+	}
 	if inQueue(r) {
 		a := &d.arrival
 		*a = Arrival{

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -276,6 +277,7 @@ func TestScrubFindsNothing(t *testing.T) {
 			}
 		}
 		busy.Wait()
+		dispatched(t, s)
 		must(t, s.DeleteTopic("T1"))
 		for i := range 5 {
 			if res := s.Put(newMessage("T1", 2, "k", fmt.Appendf(nil, "again %d", i))); res.Status != PutOK {
@@ -338,7 +340,14 @@ func TestScrubPace(t *testing.T) {
 	if info.Records != 300 || info.Bytes < int64(info.To-info.From) {
 		t.Errorf("%+v", info)
 	}
-	go func() { time.Sleep(20 * time.Millisecond); s.Close() }()
+	var closing sync.WaitGroup
+	defer closing.Wait()
+	closing.Go(func() {
+		for s.Metrics().ScrubBytes < info.Bytes+1 { // until the round has begun
+			runtime.Gosched()
+		}
+		s.Close()
+	})
 	began := time.Now()
 	if _, err := s.Scrub(info.Bytes / 100); !errors.Is(err, ErrClosed) || time.Since(began) > 10*time.Second {
 		t.Errorf("after %v: %v", time.Since(began), err)

@@ -92,8 +92,8 @@ func (r *scrub) unit(q *consumequeue.ConsumeQueue, off message.QueueOffset) (con
 	if err == nil {
 		return units[0], n == 1
 	}
-	if off < q.MinOffset() {
-		return units[0], false // expired meanwhile
+	if off < q.MinOffset() || r.store.closed.Load() {
+		return units[0], false // expired meanwhile, or nothing can be read any more
 	}
 	path, place := q.Place(off)
 	f := ScrubFault{File: path, Offset: place, Text: fmt.Sprintf("message %d of %v cannot be read: %v", off, q.Key(), err)}

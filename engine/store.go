@@ -31,6 +31,7 @@ type Store struct {
 	index  *index.Index // nil when disabled
 
 	damaged  damagedQueues // found at open
+	reindex  bool          // the index is to be built from the log's begin
 	seqs     sequences
 	dispatch *dispatcher
 	// replicator is never nil.
@@ -77,6 +78,12 @@ func Open(dir string, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.open()
+}
+
+// open is Open for a store that was made.
+func (s *Store) open() (_ *Store, err error) {
+	dir := s.dir
 	if err := vfs.MakeDirs(s.fs, dir, 0o755); err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ type arguments struct {
 	from       int64
 	max        int64
 	body       bool
+	apply      bool
 }
 
 // kinds are what dump can print, in this order.
@@ -50,6 +51,7 @@ func parseArguments(args []string, stderr io.Writer) (*arguments, int) {
 	flags.Int64Var(&a.from, "from", 0, "")
 	flags.Int64Var(&a.max, "max", -1, "")
 	flags.BoolVar(&a.body, "body", false, "")
+	flags.BoolVar(&a.apply, "apply", false, "")
 	var dirs []string
 	for len(args) > 0 {
 		if err := flags.Parse(args); err == flag.ErrHelp {

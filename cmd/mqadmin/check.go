@@ -19,13 +19,7 @@ func runCheck(a *arguments, stdout, stderr io.Writer) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	said := time.Now()
-	report, err := engine.Check(a.dir, options, func(at, end message.PhyOffset) {
-		if now := time.Now(); now.Sub(said) >= progressInterval {
-			said = now
-			fmt.Fprintf(stderr, "checked the log up to %d of %d\n", at, end)
-		}
-	})
+	report, err := engine.Check(a.dir, options, progress(stderr))
 	if err != nil {
 		return 0, err
 	}
@@ -43,6 +37,17 @@ func runCheck(a *arguments, stdout, stderr io.Writer) (int, error) {
 		return daemon.ExitFailed, err
 	}
 	return daemon.ExitOK, err
+}
+
+// progress says at intervals how far a check is.
+func progress(stderr io.Writer) func(at, end message.PhyOffset) {
+	said := time.Now()
+	return func(at, end message.PhyOffset) {
+		if now := time.Now(); now.Sub(said) >= progressInterval {
+			said = now
+			fmt.Fprintf(stderr, "checked the log up to %d of %d\n", at, end)
+		}
+	}
 }
 
 func printReport(out io.Writer, dir string, r *engine.Report) error {

@@ -8,8 +8,9 @@ import (
 	"github.com/rocketlog/rocketlog/internal/daemon"
 )
 
-const usage = `Usage: mqadmin store check [flags] DIR
-       mqadmin store dump  [flags] DIR
+const usage = `Usage: mqadmin store check  [flags] DIR
+       mqadmin store repair [flags] DIR
+       mqadmin store dump   [flags] DIR
 
 check proves the files of a stopped store against each other: every record of
 the log, the entries of all consume queues, the index. Exit code 1 says that
@@ -18,6 +19,14 @@ something is wrong.
   -c FILE        the broker's settings: file sizes that cannot be seen from the
                  files themselves, other folders, delay levels
   --json         the report as JSON
+
+repair checks a stopped store too, and says what it would build again from the
+log: queues and index that have problems. With --apply it does so, and keeps what
+was there in a folder of its own in the store, which nobody reads. It never
+touches the log.
+
+  -c FILE        the same
+  --apply        do it
 
 dump prints checkpoint, records, queues and index, a line each.
 
@@ -44,6 +53,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch command {
 	case "store check":
 		tool = runCheck
+	case "store repair":
+		tool = runRepair
 	case "store dump":
 		tool = runDump
 	default:

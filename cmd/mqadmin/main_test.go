@@ -97,7 +97,7 @@ func TestCheckNamesTheDamage(t *testing.T) {
 	}{
 		"queue entry": {"consumequeue/GT_one/0/00000000000000000000", 7, "GT_one/0: at 0: the entry points to"},
 		"index entry": {"index/" + m.Index[0].File, 40 + 4*100 + 20 + 4 + 7, m.Index[0].File + ": at"},
-		"record":      {"commitlog/00000000000003145728", m.Messages[700].Offset - 3145728 + 90, "the log ends at bytes that are no record"},
+		"record":      {"commitlog/00000000000003145728", m.Messages[700].Offset - 3145728 + 90, "the log has no record here"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := golden.Store(t, golden.Clean)
