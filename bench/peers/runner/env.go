@@ -22,7 +22,7 @@ type Env struct {
 	Dir, RepoDir, JavaDir string
 	// Measure is how long a run measures; warm-ups are in proportion.
 	Measure time.Duration
-	// Touch is how many GiB of memory are taken and given back before each run.
+	// Touch is how many GiB of memory are taken before each run and given back in it.
 	Touch int
 
 	ctx        context.Context // of the whole run; its end ends the children
@@ -98,7 +98,9 @@ func (e *Env) missingJava() string { return e.javaReason }
 func (e *Env) begin() error {
 	e.runs++
 	e.run = filepath.Join(e.Dir, "run-"+strconv.Itoa(e.runs))
-	return errors.Join(os.MkdirAll(e.run, 0o755), e.memory.take(e.Touch<<30), e.memory.release())
+	err := errors.Join(os.MkdirAll(e.run, 0o755), e.memory.take(e.Touch<<30))
+	e.memory.lend()
+	return err
 }
 
 func (e *Env) end(manyFiles bool) error {
@@ -106,7 +108,7 @@ func (e *Env) end(manyFiles bool) error {
 	if manyFiles { // only the large ones
 		doomed = []string{filepath.Join(e.run, "store", "commitlog"), filepath.Join(e.run, "store", "index")}
 	}
-	var err error
+	err := e.memory.keep()
 	for _, dir := range doomed {
 		err = errors.Join(err, os.RemoveAll(dir))
 	}

@@ -1,9 +1,8 @@
 package runner
 
 import (
-	"bytes"
-	"os"
-	"strconv"
+	"errors"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
@@ -12,44 +11,75 @@ import (
 const (
 	// touchTime bounds how long one taking of memory may last: a host short of memory gives it slowly.
 	touchTime = time.Minute
-	touchStep = 64 << 20
+	touchStep = 16 << 20
+	// lendAhead is how much lent memory is kept free for the run to take, and lendEvery how often that is
+	// looked at: what is free for long goes back to the host.
+	lendAhead = 64 << 20
+	lendEvery = 5 * time.Millisecond
 )
 
-// heldMemory is memory taken between two runs and given back when the next begins. A virtual machine
-// may return its free memory to its host, which then makes each page anew when it is next used, at many
-// times the cost of a page of the machine's own: as much as 3 µs a message was seen, on whichever side
-// ran after a pause. What was just freed is used first.
-type heldMemory struct{ b []byte }
+// heldMemory is memory taken between two runs and given back bit by bit while one runs. A virtual machine
+// may return its free memory to its host within seconds, and the host then makes each page anew when it is next
+// used, at many times the cost of a page of the machine's own: 12 µs instead of 0.3 were seen, 3 µs a
+// message, on whichever side wrote. What was just freed is used first.
+type heldMemory struct {
+	steps [][]byte
+	stop  chan struct{}
+	lent  sync.WaitGroup
+	err   error // of the lending
+}
 
 // take takes what is missing of so many bytes, as long as half of the machine's memory stays free.
 func (h *heldMemory) take(n int) error {
-	n = min(n, availableMemory()/2) &^ (touchStep - 1)
-	if n <= 0 || h.b != nil {
-		return nil
-	}
-	b, err := syscall.Mmap(-1, 0, n, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
-	if err != nil {
-		return err
-	}
-	h.b = b
-	const hugePage, populateWrite = 14, 23 // MADV_HUGEPAGE, MADV_POPULATE_WRITE
-	_ = advise(b, hugePage)                // only quicker
-	for begin := time.Now(); len(b) > 0 && time.Since(begin) < touchTime; b = b[touchStep:] {
-		if err := advise(b[:touchStep], populateWrite); err != nil {
+	held := len(h.steps) * touchStep
+	n = min(n, (freeMemory()+held)/2)
+	for begin := time.Now(); held+touchStep <= n && time.Since(begin) < touchTime; held += touchStep {
+		b, err := syscall.Mmap(-1, 0, touchStep, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
+		if err != nil {
+			return err
+		}
+		h.steps = append(h.steps, b)
+		const hugePage, populateWrite = 14, 23 // MADV_HUGEPAGE, MADV_POPULATE_WRITE
+		_ = advise(b, hugePage)                // only quicker
+		if err := advise(b, populateWrite); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// release gives it back.
-func (h *heldMemory) release() error {
-	b := h.b
-	h.b = nil
-	if b == nil {
+// lend begins to give it back, as fast as it is used.
+func (h *heldMemory) lend() {
+	h.stop, h.err = make(chan struct{}), nil
+	h.lent.Go(func() { h.runLend(freeMemory() + lendAhead) })
+}
+
+func (h *heldMemory) runLend(level int) {
+	tick := time.NewTicker(lendEvery)
+	defer tick.Stop()
+	for {
+		for missing := level - freeMemory(); missing > 0 && len(h.steps) > 0; missing -= touchStep {
+			last := len(h.steps) - 1
+			h.err = errors.Join(h.err, syscall.Munmap(h.steps[last]))
+			h.steps = h.steps[:last]
+		}
+		select {
+		case <-h.stop:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// keep ends the lending.
+func (h *heldMemory) keep() error {
+	if h.stop == nil {
 		return nil
 	}
-	return syscall.Munmap(b)
+	close(h.stop)
+	h.stop = nil
+	h.lent.Wait()
+	return h.err
 }
 
 func advise(m []byte, advice uintptr) error {
@@ -60,17 +90,11 @@ func advise(m []byte, advice uintptr) error {
 	return nil
 }
 
-// availableMemory returns MemAvailable in bytes, 0 when it is not known.
-func availableMemory() int {
-	info, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
+// freeMemory returns the bytes of memory that nobody uses, 0 when that is not known.
+func freeMemory() int {
+	var info syscall.Sysinfo_t
+	if err := syscall.Sysinfo(&info); err != nil {
 		return 0
 	}
-	for line := range bytes.Lines(info) {
-		if rest, ok := bytes.CutPrefix(line, []byte("MemAvailable:")); ok {
-			n, _ := strconv.Atoi(string(bytes.TrimSuffix(bytes.TrimSpace(rest), []byte(" kB"))))
-			return n << 10
-		}
-	}
-	return 0
+	return int(info.Freeram) * int(info.Unit)
 }

@@ -31,7 +31,7 @@ func Flags(f *flag.FlagSet) *Options {
 	f.StringVar(&o.Sides, "side", "", "run only sides whose name begins so, such as ours")
 	f.IntVar(&o.Rounds, "rounds", 3, "rounds; the median over them is judged")
 	f.DurationVar(&o.Env.Measure, "measure", 3*time.Second, "how long each run measures, after a warm-up of its own")
-	f.IntVar(&o.Env.Touch, "touch", 8, "GiB of memory to take and give back before each run; 0 is none")
+	f.IntVar(&o.Env.Touch, "touch", 8, "GiB of memory to take before each run and give back in it; 0 is none")
 	f.StringVar(&o.Env.Dir, "dir", "", "where stores are made and deleted, on the disk to be measured (default: the temporary directory)")
 	f.StringVar(&o.Env.RepoDir, "repo", "../..", "root of the repository")
 	f.StringVar(&o.Env.JavaDir, "java", "java", "directory of the Java harness's pom.xml")
