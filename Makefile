@@ -4,8 +4,9 @@ BIN   ?= bin
 STORE ?= ./store
 FUZZTIME ?= 10s
 CRASHES ?= 1000
+SIMS    ?= 100000
 
-.PHONY: help build run test vet race fuzz-smoke crash interop interop-long bench bench-peers clean
+.PHONY: help build run test vet race fuzz-smoke crash sim interop interop-long bench bench-peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,6 +37,9 @@ fuzz-smoke: ## each fuzz target for FUZZTIME
 
 crash: ## the engine's crash tests over CRASHES histories in each mode
 	go test -count=1 -timeout 0 -run 'PowerLoss|TestKill|CrashDuringRecovery' ./commitlog ./engine -args -crashes=$(CRASHES)
+
+sim: ## SIMS simulated clusters of a master and its slaves; again with SEED=n
+	go test -count=1 -timeout 0 -v -run Replication ./internal/sim -args -sim.runs=$(SIMS) $(if $(SEED),-sim.seed=$(SEED))
 
 interop: ## real clients and Java stores; needs Java and Maven, else it says so
 	$(MAKE) -C interop test

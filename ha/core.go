@@ -6,63 +6,68 @@ import (
 	"github.com/rocketlog/rocketlog/message"
 )
 
-// The replication core is two state machines, of a master and of a slave,
-// without goroutine, clock or socket: step takes an event and appends what is
-// to be done to a list of effects. Who drives them has the sockets (master.go,
-// slave.go) or is a simulator.
+// The replication core is two state machines, of a master (Leader) and of a
+// slave (Copier), without goroutine, clock or socket: Step takes what happened
+// and appends what is to be done to a list of effects. Who drives them has the
+// sockets (master.go, slave.go), or is a simulator.
 
-// connID names a connection of a master, never the same twice.
-type connID int64
+// ConnID names a connection of a master, never the same twice.
+type ConnID int64
 
-type eventKind int
+// InputKind says what happened.
+type InputKind int
 
+// What happens, and the fields of Input that it sets.
 const (
-	connected    eventKind = iota // to a slave: conn; to the master: end
-	greeted                       // hello came: conn, hello, valid
-	reported                      // a report came: conn, offset; the first: valid
-	grown                         // the log grew
-	sent                          // what effectSend asked for is written: conn, size; or size 0
-	waited                        // a put waits: offset, waiter
-	framed                        // a frame's header came: offset, size
-	arrived                       // a piece of a body came: offset, raw
-	applied                       // what effectAppend asked for is in the log: end
-	ticked                        // time went by
-	disconnected                  // conn
+	Connected    InputKind = iota // to a slave, or to the master: Conn
+	Greeted                       // a hello came: Conn, Hello
+	Reported                      // a report came: Conn, Offset, of the first Valid
+	Grown                         // the log grew
+	Sent                          // what DoSend asked for is written: Conn, Size, which is 0 of a heartbeat
+	Waited                        // a put waits: Offset, Waiter
+	Framed                        // a frame's header came: Offset, Size
+	Arrived                       // a piece of a body came: Offset, Raw
+	Applied                       // what DoAppend asked for is in the log, as durable as it promises
+	Ticked                        // time went by
+	Disconnected                  // Conn
 )
 
-// event is something that happened. Every event tells the time and how far the
-// log reaches just now.
-type event struct {
-	kind       eventKind
-	now        time.Time
-	begin, end message.PhyOffset // of the log: of a master's what may be sent, of a slave's all of it
+// Input is something that happened.
+type Input struct {
+	Kind InputKind
+	Now  time.Time
+	// Begin and End are of the log just now: of a master's what may be sent,
+	// of a slave's all of it.
+	Begin, End message.PhyOffset
 
-	conn   connID
-	hello  hello
-	valid  bool // reported: the slave's log is known not to differ from ours
-	offset message.PhyOffset
-	size   int
-	raw    []byte
-	waiter Waiter
+	Conn   ConnID
+	Hello  Hello
+	Valid  bool // the slave's log ends with the bytes that ours has there
+	Offset message.PhyOffset
+	Size   int
+	Raw    []byte
+	Waiter Waiter
 }
 
-type effectKind int
+// EffectKind says what is to be done.
+type EffectKind int
 
+// What is to be done, and the fields of Effect that say how.
 const (
-	effectSend   effectKind = iota // to conn: the log from offset, size bytes at most; none is a heartbeat
-	effectClose                    // conn, for err
-	effectAnswer                   // waiter: err
-	effectAppend                   // raw at offset; then event applied
-	effectReport                   // offset to the master
+	DoSend   EffectKind = iota // to Conn: the log from Offset, Size bytes at most, none is a heartbeat; then Sent
+	DoClose                    // Conn, for Err
+	DoAnswer                   // Waiter: Err
+	DoAppend                   // Raw at Offset; then Applied
+	DoReport                   // Offset to the master
 )
 
-// effect is something to do.
-type effect struct {
-	kind   effectKind
-	conn   connID
-	offset message.PhyOffset
-	size   int
-	raw    []byte // valid until the next event
-	waiter Waiter
-	err    error
+// Effect is something to do.
+type Effect struct {
+	Kind   EffectKind
+	Conn   ConnID
+	Offset message.PhyOffset
+	Size   int
+	Raw    []byte // valid until the next Step
+	Waiter Waiter
+	Err    error
 }

@@ -8,38 +8,38 @@ import (
 	"github.com/rocketlog/rocketlog/message"
 )
 
-// stage drives a leader by hand.
+// stage drives a Leader by hand.
 type stage struct {
 	t   *testing.T
-	l   *leader
+	l   *Leader
 	now time.Time
 	end message.PhyOffset
 }
 
 func newStage(t *testing.T, opts MasterOptions) *stage {
 	opts.EnsureDefaults()
-	return &stage{t: t, l: &leader{opts: &opts, group: groupHash("g")}, now: time.Unix(1000, 0), end: 1000}
+	return &stage{t: t, l: &Leader{opts: &opts, group: GroupHash("g")}, now: time.Unix(1000, 0), end: 1000}
 }
 
-func (s *stage) step(e event) []effect {
-	e.now, e.end = s.now, s.end
-	return s.l.step(e, nil)
+func (s *stage) step(e Input) []Effect {
+	e.Now, e.End = s.now, s.end
+	return s.l.Step(e, nil)
 }
 
 // slave connects a slave that has the log up to ack.
-func (s *stage) slave(conn connID, ack message.PhyOffset) {
+func (s *stage) slave(conn ConnID, ack message.PhyOffset) {
 	s.t.Helper()
-	s.step(event{kind: connected, conn: conn})
-	for _, f := range s.step(event{kind: reported, conn: conn, offset: ack}) {
-		if f.kind == effectClose {
-			s.t.Fatal(f.err)
+	s.step(Input{Kind: Connected, Conn: conn})
+	for _, f := range s.step(Input{Kind: Reported, Conn: conn, Offset: ack}) {
+		if f.Kind == DoClose {
+			s.t.Fatal(f.Err)
 		}
 	}
 }
 
-func only(t *testing.T, out []effect, kind effectKind) effect {
+func only(t *testing.T, out []Effect, kind EffectKind) Effect {
 	t.Helper()
-	if len(out) != 1 || out[0].kind != kind {
+	if len(out) != 1 || out[0].Kind != kind {
 		t.Fatalf("effects %+v, want one of kind %d", out, kind)
 	}
 	return out[0]
@@ -49,22 +49,22 @@ func TestHeartbeatAndHousekeeping(t *testing.T) {
 	s := newStage(t, MasterOptions{})
 	s.slave(1, 1000)
 	s.now = s.now.Add(5 * time.Second)
-	if out := s.step(event{kind: ticked}); len(out) != 0 {
+	if out := s.step(Input{Kind: Ticked}); len(out) != 0 {
 		t.Fatalf("a heartbeat too early: %+v", out)
 	}
 	s.now = s.now.Add(time.Millisecond)
-	if f := only(t, s.step(event{kind: ticked}), effectSend); f.size != 0 || f.offset != 1000 {
+	if f := only(t, s.step(Input{Kind: Ticked}), DoSend); f.Size != 0 || f.Offset != 1000 {
 		t.Fatalf("heartbeat %+v", f)
 	}
-	if out := s.step(event{kind: ticked}); len(out) != 0 {
+	if out := s.step(Input{Kind: Ticked}); len(out) != 0 {
 		t.Fatalf("a heartbeat while one is written: %+v", out)
 	}
-	s.step(event{kind: sent, conn: 1})
+	s.step(Input{Kind: Sent, Conn: 1})
 	s.now = s.now.Add(15 * time.Second)
-	if f := only(t, s.step(event{kind: ticked}), effectClose); f.conn != 1 || f.err == nil {
+	if f := only(t, s.step(Input{Kind: Ticked}), DoClose); f.Conn != 1 || f.Err == nil {
 		t.Fatalf("%+v", f)
 	}
-	if out := s.step(event{kind: reported, conn: 1, offset: 1000}); len(out) != 0 || s.l.idle() {
+	if out := s.step(Input{Kind: Reported, Conn: 1, Offset: 1000}); len(out) != 0 || s.l.idle() {
 		t.Fatalf("the closed connection counts: %+v", out)
 	}
 }
@@ -75,7 +75,7 @@ func TestReportBeyondWhatWasSent(t *testing.T) {
 	if f := s.l.conns[0]; f.upTo != 500+burst*10 {
 		t.Fatalf("sent up to %d", f.upTo)
 	}
-	only(t, s.step(event{kind: reported, conn: 1, offset: 500 + burst*10 + 1}), effectClose)
+	only(t, s.step(Input{Kind: Reported, Conn: 1, Offset: 500 + burst*10 + 1}), DoClose)
 }
 
 func TestFlowControl(t *testing.T) {
@@ -84,11 +84,11 @@ func TestFlowControl(t *testing.T) {
 	if f := s.l.conns[0]; !f.sending || f.upTo != 101 {
 		t.Fatalf("sent up to %d", f.upTo)
 	}
-	if out := s.step(event{kind: sent, conn: 1, size: 100}); len(out) != 0 {
+	if out := s.step(Input{Kind: Sent, Conn: 1, Size: 100}); len(out) != 0 {
 		t.Fatalf("more than 100 bytes in a second: %+v", out)
 	}
 	s.now = s.now.Add(time.Second)
-	if f := only(t, s.step(event{kind: ticked}), effectSend); f.offset != 101 || f.size != 100 {
+	if f := only(t, s.step(Input{Kind: Ticked}), DoSend); f.Offset != 101 || f.Size != 100 {
 		t.Fatalf("%+v", f)
 	}
 }
@@ -118,10 +118,10 @@ func TestHowManyAPutWaitsFor(t *testing.T) {
 	} {
 		s := newStage(t, c.opts)
 		for i, ack := range c.acks {
-			s.slave(connID(i), ack)
+			s.slave(ConnID(i), ack)
 		}
-		out := s.step(event{kind: waited, offset: c.put, waiter: nobody{}})
-		if answered := len(out) == 1; answered != c.answer || answered && !errors.Is(out[0].err, c.err) {
+		out := s.step(Input{Kind: Waited, Offset: c.put, Waiter: nobody{}})
+		if answered := len(out) == 1; answered != c.answer || answered && !errors.Is(out[0].Err, c.err) {
 			t.Errorf("%s: %+v", c.name, out)
 		}
 	}
@@ -131,20 +131,20 @@ func TestHowManyAPutWaitsFor(t *testing.T) {
 func TestWaitersAreServedInPart(t *testing.T) {
 	s := newStage(t, MasterOptions{InSyncReplicas: 3, AutoInSyncReplicas: true})
 	s.slave(1, 100)
-	s.step(event{kind: waited, offset: 400, waiter: nobody{}}) // for one slave
+	s.step(Input{Kind: Waited, Offset: 400, Waiter: nobody{}}) // for one slave
 	s.slave(2, 100)
-	s.step(event{kind: waited, offset: 300, waiter: nobody{}}) // for two
-	s.step(event{kind: waited, offset: 600, waiter: nobody{}})
-	answers := func(conn connID, ack message.PhyOffset) (n int) {
-		for _, f := range s.step(event{kind: reported, conn: conn, offset: ack}) {
-			if f.kind == effectAnswer {
+	s.step(Input{Kind: Waited, Offset: 300, Waiter: nobody{}}) // for two
+	s.step(Input{Kind: Waited, Offset: 600, Waiter: nobody{}})
+	answers := func(conn ConnID, ack message.PhyOffset) (n int) {
+		for _, f := range s.step(Input{Kind: Reported, Conn: conn, Offset: ack}) {
+			if f.Kind == DoAnswer {
 				n++
 			}
 		}
 		return n
 	}
 	for i, c := range []struct {
-		conn connID
+		conn ConnID
 		ack  message.PhyOffset
 		want int
 	}{{1, 350, 0}, {1, 400, 1}, {2, 299, 0}, {2, 300, 1}, {1, 1000, 0}, {2, 599, 0}, {2, 700, 1}} {
@@ -160,15 +160,15 @@ func TestWaitersAreServedInPart(t *testing.T) {
 func TestSilentMasterIsLeft(t *testing.T) {
 	opts := SlaveOptions{}
 	opts.EnsureDefaults()
-	c := &copier{opts: &opts}
+	c := &Copier{opts: &opts}
 	now := time.Unix(1000, 0)
-	if f := only(t, c.step(event{kind: connected, now: now, end: 77}, nil), effectReport); f.offset != 77 {
+	if f := only(t, c.Step(Input{Kind: Connected, Now: now, End: 77}, nil), DoReport); f.Offset != 77 {
 		t.Fatalf("%+v", f)
 	}
-	if out := c.step(event{kind: ticked, now: now.Add(5 * time.Second), end: 77}, nil); len(out) != 0 {
+	if out := c.Step(Input{Kind: Ticked, Now: now.Add(5 * time.Second), End: 77}, nil); len(out) != 0 {
 		t.Fatalf("%+v", out)
 	}
-	only(t, c.step(event{kind: ticked, now: now.Add(5*time.Second + 1), end: 77}, nil), effectReport)
-	only(t, c.step(event{kind: ticked, now: now.Add(20*time.Second + 1), end: 77}, nil), effectClose)
-	only(t, c.step(event{kind: framed, now: now, offset: 78, end: 77}, nil), effectClose)
+	only(t, c.Step(Input{Kind: Ticked, Now: now.Add(5*time.Second + 1), End: 77}, nil), DoReport)
+	only(t, c.Step(Input{Kind: Ticked, Now: now.Add(20*time.Second + 1), End: 77}, nil), DoClose)
+	only(t, c.Step(Input{Kind: Framed, Now: now, Offset: 78, End: 77}, nil), DoClose)
 }

@@ -9,7 +9,7 @@
 //   - Slave follows a master.
 //
 // The protocol is decided by two state machines without goroutine, clock or
-// socket (leader and copier, core.go), which master.go and slave.go drive, and
+// socket (Leader and Copier, core.go), which master.go and slave.go drive, and
 // the simulator (internal/sim) too. format.go has the bytes.
 //
 // # Invariants

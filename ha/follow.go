@@ -7,8 +7,8 @@ import (
 	"github.com/rocketlog/rocketlog/message"
 )
 
-// copier is the state machine of a slave, for one connection to its master.
-type copier struct {
+// Copier is the state machine of a slave, for one connection to its master.
+type Copier struct {
 	opts     *SlaveOptions
 	asm      assembler
 	empty    bool              // the log has no byte yet
@@ -17,61 +17,65 @@ type copier struct {
 	lastRead, lastWrote time.Time
 }
 
-// step takes in an event and appends what is to be done to out. An effectClose
+// NewCopier returns the slave's side of a new connection; the defaults of opts
+// must be set.
+func NewCopier(opts *SlaveOptions) *Copier { return &Copier{opts: opts} }
+
+// Step takes in an event and appends what is to be done to out. An DoClose
 // is the last thing to do.
-func (c *copier) step(e event, out []effect) []effect {
-	switch e.kind {
-	case connected:
+func (c *Copier) Step(e Input, out []Effect) []Effect {
+	switch e.Kind {
+	case Connected:
 		c.asm.fileSize = c.opts.FileSize
-		c.asm.restart(e.end)
-		c.empty, c.reported = e.end == 0, e.end
-		c.lastRead, c.lastWrote = e.now, e.now
-		return append(out, effect{kind: effectReport, offset: e.end})
-	case framed:
-		c.lastRead = e.now
+		c.asm.restart(e.End)
+		c.empty, c.reported = e.End == 0, e.End
+		c.lastRead, c.lastWrote = e.Now, e.Now
+		return append(out, Effect{Kind: DoReport, Offset: e.End})
+	case Framed:
+		c.lastRead = e.Now
 		return c.frame(e, out)
-	case arrived:
-		c.lastRead = e.now
-		err := c.asm.add(e.raw, func(at message.PhyOffset, raw []byte) error {
-			out = append(out, effect{kind: effectAppend, offset: at, raw: raw})
+	case Arrived:
+		c.lastRead = e.Now
+		err := c.asm.add(e.Raw, func(at message.PhyOffset, raw []byte) error {
+			out = append(out, Effect{Kind: DoAppend, Offset: at, Raw: raw})
 			return nil
 		})
 		if err != nil {
-			out = append(out, effect{kind: effectClose, err: err})
+			out = append(out, Effect{Kind: DoClose, Err: err})
 		}
-	case applied:
-		if e.end > c.reported {
+	case Applied:
+		if e.End > c.reported {
 			return c.report(e, out)
 		}
-	case ticked:
-		if silent := e.now.Sub(c.lastRead); silent > c.opts.HousekeepingInterval {
-			return append(out, effect{kind: effectClose, err: fmt.Errorf("the master was silent for %s", silent)})
+	case Ticked:
+		if silent := e.Now.Sub(c.lastRead); silent > c.opts.HousekeepingInterval {
+			return append(out, Effect{Kind: DoClose, Err: fmt.Errorf("the master was silent for %s", silent)})
 		}
-		if e.now.Sub(c.lastWrote) > c.opts.HeartbeatInterval {
+		if e.Now.Sub(c.lastWrote) > c.opts.HeartbeatInterval {
 			return c.report(e, out)
 		}
 	}
 	return out
 }
 
-func (c *copier) report(e event, out []effect) []effect {
-	c.reported, c.lastWrote = e.end, e.now
-	return append(out, effect{kind: effectReport, offset: e.end})
+func (c *Copier) report(e Input, out []Effect) []Effect {
+	c.reported, c.lastWrote = e.End, e.Now
+	return append(out, Effect{Kind: DoReport, Offset: e.End})
 }
 
 // frame checks that the master goes on where the copy ends, in heartbeats too.
 // Where an empty log begins is the master's to say.
-func (c *copier) frame(e event, out []effect) []effect {
+func (c *Copier) frame(e Input, out []Effect) []Effect {
 	if c.empty && len(c.asm.begun) == 0 {
-		if int64(e.offset)%c.opts.FileSize != 0 {
-			return append(out, effect{kind: effectClose, err: fmt.Errorf(
-				"the master's log begins at %d, which is no file's start: is its mappedFileSizeCommitLog %d?", e.offset, c.opts.FileSize)})
+		if int64(e.Offset)%c.opts.FileSize != 0 {
+			return append(out, Effect{Kind: DoClose, Err: fmt.Errorf(
+				"the master's log begins at %d, which is no file's start: is its mappedFileSizeCommitLog %d?", e.Offset, c.opts.FileSize)})
 		}
-		c.empty = e.size == 0
-		c.asm.restart(e.offset)
+		c.empty = e.Size == 0
+		c.asm.restart(e.Offset)
 	}
-	if e.offset != c.asm.next() {
-		return append(out, effect{kind: effectClose, err: fmt.Errorf("the master goes on at %d, the copy ends at %d", e.offset, c.asm.next())})
+	if e.Offset != c.asm.next() {
+		return append(out, Effect{Kind: DoClose, Err: fmt.Errorf("the master goes on at %d, the copy ends at %d", e.Offset, c.asm.next())})
 	}
 	return out
 }

@@ -57,20 +57,20 @@ var _ = [1]struct{}{}[frameHeaderSize-(8+4)]
 
 var errHello = errors.New("ha: the peer's hello cannot be read")
 
-// hello is what a slave of ours says of itself.
-type hello struct {
-	id        int64
-	fromStart bool
-	group     uint64 // groupHash of cluster and broker name
-	tail      uint64 // tailHash of the log before the first report
+// Hello is what a slave of ours says of itself.
+type Hello struct {
+	ID        int64
+	FromStart bool   // an empty slave wants the log from its first byte
+	Group     uint64 // GroupHash of cluster and broker name
+	Tail      uint64 // TailHash of the log before the first report
 }
 
-func (h hello) append(dst []byte) []byte {
-	id := uint64(h.id) & BrokerIDMax
-	if h.fromStart {
+func (h Hello) append(dst []byte) []byte {
+	id := uint64(h.ID) & BrokerIDMax
+	if h.FromStart {
 		id |= flagFromStart
 	}
-	for _, w := range [...]uint64{helloMagic, tagID<<56 | id, tagGroup<<56 | h.group&sevenBytes, tagTail<<56 | h.tail&sevenBytes} {
+	for _, w := range [...]uint64{helloMagic, tagID<<56 | id, tagGroup<<56 | h.Group&sevenBytes, tagTail<<56 | h.Tail&sevenBytes} {
 		dst = binary.BigEndian.AppendUint64(dst, w)
 	}
 	return dst
@@ -80,25 +80,25 @@ func (h hello) append(dst []byte) []byte {
 func beginsHello(word uint64) bool { return word == helloMagic }
 
 // decodeHello reads the helloSize bytes of a hello.
-func decodeHello(b []byte) (hello, error) {
+func decodeHello(b []byte) (Hello, error) {
 	if len(b) < helloSize {
-		return hello{}, errHello
+		return Hello{}, errHello
 	}
 	var w [4]uint64
 	for i := range w {
 		w[i] = binary.BigEndian.Uint64(b[i*reportSize:])
 	}
 	if w[0] != helloMagic || w[1]>>56 != tagID || w[2]>>56 != tagGroup || w[3]>>56 != tagTail {
-		return hello{}, errHello
+		return Hello{}, errHello
 	}
-	return hello{
-		id: int64(w[1] & BrokerIDMax), fromStart: w[1]&flagFromStart != 0,
-		group: w[2] & sevenBytes, tail: w[3] & sevenBytes,
+	return Hello{
+		ID: int64(w[1] & BrokerIDMax), FromStart: w[1]&flagFromStart != 0,
+		Group: w[2] & sevenBytes, Tail: w[3] & sevenBytes,
 	}, nil
 }
 
-// groupHash shortens the name of a master with its slaves.
-func groupHash(group string) uint64 {
+// GroupHash shortens the name of a master with its slaves.
+func GroupHash(group string) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(group))
 	return h.Sum64() & sevenBytes
@@ -121,7 +121,7 @@ type reports struct {
 
 // feed takes in what was read and tells, in order, of the hello if there is
 // one, and of the last report, which makes those before it void.
-func (r *reports) feed(b []byte, greet func(hello), report func(message.PhyOffset)) error {
+func (r *reports) feed(b []byte, greet func(Hello), report func(message.PhyOffset)) error {
 	if len(r.begun) > 0 {
 		r.begun = append(r.begun, b...)
 		b = r.begun

@@ -62,7 +62,7 @@ func TestGoldenStreamIsCopied(t *testing.T) {
 		var in reports
 		var last message.PhyOffset
 		for _, piece := range cuts(rng, toMaster, 30) {
-			err := in.feed(piece, func(hello) { t.Fatal("Java's slave says no hello") }, func(end message.PhyOffset) {
+			err := in.feed(piece, func(Hello) { t.Fatal("Java's slave says no hello") }, func(end message.PhyOffset) {
 				if end < last {
 					t.Fatalf("report %d after %d", end, last)
 				}
@@ -98,7 +98,7 @@ func TestFramesAreJavas(t *testing.T) {
 func TestHello(t *testing.T) {
 	for seed := range uint64(100) {
 		rng := rand.New(rand.NewPCG(seed, 2))
-		want := hello{id: rng.Int64N(BrokerIDMax), fromStart: rng.IntN(2) == 0, group: rng.Uint64() & sevenBytes, tail: rng.Uint64() & sevenBytes}
+		want := Hello{ID: rng.Int64N(BrokerIDMax), FromStart: rng.IntN(2) == 0, Group: rng.Uint64() & sevenBytes, Tail: rng.Uint64() & sevenBytes}
 		stream := want.append(nil)
 		for at := 0; at < len(stream); at += reportSize {
 			// Java's master must not take a word of it for an offset.
@@ -112,26 +112,26 @@ func TestHello(t *testing.T) {
 		stream = appendReport(stream, 4711)
 		stream = appendReport(stream, 4712)
 		var in reports
-		var got []hello
+		var got []Hello
 		var ends []message.PhyOffset
 		for _, piece := range cuts(rng, stream, 1+rng.IntN(60)) {
-			if err := in.feed(piece, func(h hello) { got = append(got, h) }, func(end message.PhyOffset) { ends = append(ends, end) }); err != nil {
+			if err := in.feed(piece, func(h Hello) { got = append(got, h) }, func(end message.PhyOffset) { ends = append(ends, end) }); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if !slices.Equal(got, []hello{want}) || len(ends) == 0 || ends[len(ends)-1] != 4712 {
+		if !slices.Equal(got, []Hello{want}) || len(ends) == 0 || ends[len(ends)-1] != 4712 {
 			t.Fatalf("seed %d: %v, %v, want %v", seed, got, ends, want)
 		}
 	}
 }
 
 func TestReportsRefuseNonsense(t *testing.T) {
-	none := func(hello) {}
+	none := func(Hello) {}
 	for name, stream := range map[string][]byte{
 		"negative": appendReport(nil, -1),
-		"torn hello": append(hello{id: 1}.append(nil)[:reportSize],
+		"torn hello": append(Hello{ID: 1}.append(nil)[:reportSize],
 			make([]byte, helloSize)...),
-		"hello later": hello{id: 1}.append(appendReport(nil, 8)),
+		"hello later": Hello{ID: 1}.append(appendReport(nil, 8)),
 	} {
 		var in reports
 		if err := in.feed(stream, none, func(message.PhyOffset) {}); err == nil {
@@ -190,11 +190,11 @@ func FuzzFrames(f *testing.F) {
 }
 
 func FuzzReports(f *testing.F) {
-	f.Add(appendReport(hello{id: 7}.append(nil), 5), uint64(1))
+	f.Add(appendReport(Hello{ID: 7}.append(nil), 5), uint64(1))
 	f.Fuzz(func(t *testing.T, b []byte, seed uint64) {
 		var in reports
 		for _, piece := range cuts(rand.New(rand.NewPCG(seed, 3)), b, 20) {
-			err := in.feed(piece, func(h hello) {
+			err := in.feed(piece, func(h Hello) {
 				if got, err := decodeHello(h.append(nil)); err != nil || got != h {
 					t.Fatalf("%+v comes back as %+v: %v", h, got, err)
 				}

@@ -9,8 +9,8 @@ import (
 	"github.com/rocketlog/rocketlog/message"
 )
 
-// leader is the state machine of a master.
-type leader struct {
+// Leader is the state machine of a master.
+type Leader struct {
 	opts  *MasterOptions
 	group uint64
 	conns []*follower // in the order in which they came
@@ -18,13 +18,29 @@ type leader struct {
 	waiting []waiting // by end
 }
 
+// NewLeader returns a master without slaves; the defaults of opts must be set.
+func NewLeader(opts *MasterOptions) *Leader {
+	return &Leader{opts: opts, group: GroupHash(opts.Group)}
+}
+
+// Acks are the ends of the log that the slaves are known to have, by connection.
+func (l *Leader) Acks() map[ConnID]message.PhyOffset {
+	acks := map[ConnID]message.PhyOffset{}
+	for _, f := range l.conns {
+		if f.asked {
+			acks[f.id] = f.ack
+		}
+	}
+	return acks
+}
+
 // follower is a slave as its master sees it.
 type follower struct {
-	id      connID
-	hello   hello
+	id      ConnID
+	hello   Hello
 	named   bool // it has said who it is
 	asked   bool // its first report has come: next and ack are set
-	sending bool // an effectSend is under way
+	sending bool // an DoSend is under way
 
 	next message.PhyOffset // of the next byte to send
 	upTo message.PhyOffset // what may have been sent; ack ≤ upTo
@@ -45,42 +61,42 @@ type waiting struct {
 // burst is how many frames are written at once to a slave that lags.
 const burst = 16
 
-// step takes in an event and appends what is to be done to out.
-func (l *leader) step(e event, out []effect) []effect {
-	f := l.follower(e.conn)
-	if f == nil && (e.kind == greeted || e.kind == reported || e.kind == sent) {
+// Step takes in an event and appends what is to be done to out.
+func (l *Leader) Step(e Input, out []Effect) []Effect {
+	f := l.follower(e.Conn)
+	if f == nil && (e.Kind == Greeted || e.Kind == Reported || e.Kind == Sent) {
 		return out // of a connection that was closed meanwhile
 	}
-	switch e.kind {
-	case connected:
-		l.conns = append(l.conns, &follower{id: e.conn, lastRead: e.now, lastWrote: e.now})
-	case greeted:
+	switch e.Kind {
+	case Connected:
+		l.conns = append(l.conns, &follower{id: e.Conn, lastRead: e.Now, lastWrote: e.Now})
+	case Greeted:
 		return l.greet(f, e, out)
-	case reported:
+	case Reported:
 		return l.report(f, e, out)
-	case sent:
+	case Sent:
 		f.sending = false
-		if e.size > 0 {
-			f.next += message.PhyOffset(e.size)
-			f.windowBytes += int64(e.size)
+		if e.Size > 0 {
+			f.next += message.PhyOffset(e.Size)
+			f.windowBytes += int64(e.Size)
 		}
-		f.lastWrote = e.now
+		f.lastWrote = e.Now
 		return l.send(f, e, out)
-	case grown:
+	case Grown:
 		for _, f := range l.conns {
 			out = l.send(f, e, out)
 		}
-	case waited:
+	case Waited:
 		return l.wait(e, out)
-	case ticked:
+	case Ticked:
 		return l.tick(e, out)
-	case disconnected:
-		l.forget(e.conn)
+	case Disconnected:
+		l.forget(e.Conn)
 	}
 	return out
 }
 
-func (l *leader) follower(id connID) *follower {
+func (l *Leader) follower(id ConnID) *follower {
 	for _, f := range l.conns {
 		if f.id == id {
 			return f
@@ -89,29 +105,29 @@ func (l *leader) follower(id connID) *follower {
 	return nil
 }
 
-func (l *leader) forget(id connID) {
+func (l *Leader) forget(id ConnID) {
 	l.conns = slices.DeleteFunc(l.conns, func(f *follower) bool { return f.id == id })
 }
 
 // drop closes a connection. From here on it counts for nothing.
-func (l *leader) drop(f *follower, out []effect, err error) []effect {
+func (l *Leader) drop(f *follower, out []Effect, err error) []Effect {
 	l.forget(f.id)
-	return append(out, effect{kind: effectClose, conn: f.id, err: err})
+	return append(out, Effect{Kind: DoClose, Conn: f.id, Err: err})
 }
 
 // greet notes who a slave is. A slave that is there already has come back
 // before its old connection was found dead: only the new one counts.
-func (l *leader) greet(f *follower, e event, out []effect) []effect {
-	if e.hello.group != l.group {
+func (l *Leader) greet(f *follower, e Input, out []Effect) []Effect {
+	if e.Hello.Group != l.group {
 		return l.drop(f, out, errors.New("it is a slave of another master: brokerClusterName and brokerName must be equal"))
 	}
 	for _, other := range l.conns {
-		if other != f && other.named && other.hello.id == e.hello.id {
-			out = l.drop(other, out, fmt.Errorf("slave %d has connected anew", e.hello.id))
+		if other != f && other.named && other.hello.ID == e.Hello.ID {
+			out = l.drop(other, out, fmt.Errorf("slave %d has connected anew", e.Hello.ID))
 			break
 		}
 	}
-	f.hello, f.named, f.lastRead = e.hello, true, e.now
+	f.hello, f.named, f.lastRead = e.Hello, true, e.Now
 	return out
 }
 
@@ -132,17 +148,17 @@ func (e *OffsetError) Error() string {
 var errDiverged = errors.New("its log has other bytes than ours before its end: it must be emptied to begin anew")
 
 // report takes in what a slave has.
-func (l *leader) report(f *follower, e event, out []effect) []effect {
-	f.lastRead = e.now
+func (l *Leader) report(f *follower, e Input, out []Effect) []Effect {
+	f.lastRead = e.Now
 	if !f.asked {
 		if err := l.begin(f, e); err != nil {
 			return l.drop(f, out, err)
 		}
-	} else if e.offset > f.upTo {
-		return l.drop(f, out, fmt.Errorf("it reports offset %d, but was sent the log up to %d only", e.offset, f.upTo))
+	} else if e.Offset > f.upTo {
+		return l.drop(f, out, fmt.Errorf("it reports offset %d, but was sent the log up to %d only", e.Offset, f.upTo))
 	}
-	if e.offset > f.ack {
-		f.ack = e.offset
+	if e.Offset > f.ack {
+		f.ack = e.Offset
 		out = l.serve(out)
 	}
 	return l.send(f, e, out)
@@ -150,48 +166,48 @@ func (l *leader) report(f *follower, e event, out []effect) []effect {
 
 // begin sets where a slave's copy begins: where its log ends, and if that is
 // empty at the last file, as Java's, or at the first for one that asks for it.
-func (l *leader) begin(f *follower, e event) error {
+func (l *Leader) begin(f *follower, e Input) error {
 	switch {
-	case e.offset == 0 && f.named && f.hello.fromStart:
-		f.next = e.begin
-	case e.offset == 0:
-		f.next = max(e.end-e.end%message.PhyOffset(l.opts.FileSize), e.begin)
-	case e.offset < e.begin || e.offset > e.end:
-		return &OffsetError{Asked: e.offset, Min: e.begin, Max: e.end}
-	case f.named && !e.valid:
+	case e.Offset == 0 && f.named && f.hello.FromStart:
+		f.next = e.Begin
+	case e.Offset == 0:
+		f.next = max(e.End-e.End%message.PhyOffset(l.opts.FileSize), e.Begin)
+	case e.Offset < e.Begin || e.Offset > e.End:
+		return &OffsetError{Asked: e.Offset, Min: e.Begin, Max: e.End}
+	case f.named && !e.Valid:
 		return errDiverged
 	default:
-		f.next = e.offset
+		f.next = e.Offset
 	}
 	f.asked, f.upTo = true, f.next
 	return nil
 }
 
 // send has the next bytes sent, if there are any and the last are written.
-func (l *leader) send(f *follower, e event, out []effect) []effect {
-	if !f.asked || f.sending || f.next >= e.end {
+func (l *Leader) send(f *follower, e Input, out []Effect) []Effect {
+	if !f.asked || f.sending || f.next >= e.End {
 		return out
 	}
-	size := min(int64(e.end-f.next), int64(burst*l.opts.BatchSize))
+	size := min(int64(e.End-f.next), int64(burst*l.opts.BatchSize))
 	if l.opts.FlowControl {
-		if e.now.Sub(f.windowBegan) >= time.Second {
-			f.windowBegan, f.windowBytes = e.now, 0
+		if e.Now.Sub(f.windowBegan) >= time.Second {
+			f.windowBegan, f.windowBytes = e.Now, 0
 		}
 		if size = min(size, l.opts.BytesPerSecond-f.windowBytes); size <= 0 {
 			return out // until a tick in the next second
 		}
 	}
 	f.sending, f.upTo = true, max(f.upTo, f.next+message.PhyOffset(size))
-	return append(out, effect{kind: effectSend, conn: f.id, offset: f.next, size: int(size)})
+	return append(out, Effect{Kind: DoSend, Conn: f.id, Offset: f.next, Size: int(size)})
 }
 
 // idle tells whether a slave waits for the log to grow.
-func (l *leader) idle() bool {
+func (l *Leader) idle() bool {
 	return slices.ContainsFunc(l.conns, func(f *follower) bool { return f.asked && !f.sending })
 }
 
 // inSync counts the slaves that are not far behind.
-func (l *leader) inSync(end message.PhyOffset) (n int) {
+func (l *Leader) inSync(end message.PhyOffset) (n int) {
 	for _, f := range l.conns {
 		if f.inSync(end, l.opts) {
 			n++
@@ -206,7 +222,7 @@ func (f *follower) inSync(end message.PhyOffset, o *MasterOptions) bool {
 
 // needed is how many slaves a put waits for. It is fewer than asked for, down
 // to the least allowed, where that adapts to those that are there.
-func (l *leader) needed(inSync int) int {
+func (l *Leader) needed(inSync int) int {
 	need := l.opts.InSyncReplicas
 	if l.opts.AutoInSyncReplicas {
 		need = max(l.opts.MinInSyncReplicas, min(need, inSync+1))
@@ -215,16 +231,16 @@ func (l *leader) needed(inSync int) int {
 }
 
 // wait answers a put when enough slaves have it.
-func (l *leader) wait(e event, out []effect) []effect {
-	inSync := l.inSync(e.end)
+func (l *Leader) wait(e Input, out []Effect) []Effect {
+	inSync := l.inSync(e.End)
 	need := l.needed(inSync)
 	switch {
-	case need <= 0 || l.replicated(need) >= e.offset:
-		return append(out, effect{kind: effectAnswer, waiter: e.waiter})
+	case need <= 0 || l.replicated(need) >= e.Offset:
+		return append(out, Effect{Kind: DoAnswer, Waiter: e.Waiter})
 	case inSync < need:
-		return append(out, effect{kind: effectAnswer, waiter: e.waiter, err: ErrSlaveNotAvailable})
+		return append(out, Effect{Kind: DoAnswer, Waiter: e.Waiter, Err: ErrSlaveNotAvailable})
 	}
-	w := waiting{end: e.offset, need: need, until: e.now.Add(l.opts.SlaveTimeout), waiter: e.waiter}
+	w := waiting{end: e.Offset, need: need, until: e.Now.Add(l.opts.SlaveTimeout), waiter: e.Waiter}
 	at := len(l.waiting)
 	for at > 0 && l.waiting[at-1].end > w.end {
 		at--
@@ -234,7 +250,7 @@ func (l *leader) wait(e event, out []effect) []effect {
 }
 
 // replicated is the offset up to which so many slaves have the log.
-func (l *leader) replicated(slaves int) message.PhyOffset {
+func (l *Leader) replicated(slaves int) message.PhyOffset {
 	var few [8]message.PhyOffset
 	acks := few[:0]
 	for _, f := range l.conns {
@@ -250,7 +266,7 @@ func (l *leader) replicated(slaves int) message.PhyOffset {
 }
 
 // serve answers the puts that enough slaves have.
-func (l *leader) serve(out []effect) []effect {
+func (l *Leader) serve(out []Effect) []Effect {
 	if len(l.waiting) == 0 {
 		return out
 	}
@@ -263,7 +279,7 @@ func (l *leader) serve(out []effect) []effect {
 			need, upTo = w.need, l.replicated(w.need)
 		}
 		if w.end <= upTo {
-			out = append(out, effect{kind: effectAnswer, waiter: w.waiter})
+			out = append(out, Effect{Kind: DoAnswer, Waiter: w.waiter})
 		} else {
 			l.waiting[kept] = w
 			kept++
@@ -275,21 +291,21 @@ func (l *leader) serve(out []effect) []effect {
 
 // tick closes connections that are silent, sends heartbeats, goes on where flow
 // control held back, and tells puts that wait too long.
-func (l *leader) tick(e event, out []effect) []effect {
+func (l *Leader) tick(e Input, out []Effect) []Effect {
 	for _, f := range slices.Clone(l.conns) {
-		if silent := e.now.Sub(f.lastRead); silent > l.opts.HousekeepingInterval {
+		if silent := e.Now.Sub(f.lastRead); silent > l.opts.HousekeepingInterval {
 			out = l.drop(f, out, fmt.Errorf("it was silent for %s", silent))
 			continue
 		}
-		if out = l.send(f, e, out); f.asked && !f.sending && e.now.Sub(f.lastWrote) > l.opts.HeartbeatInterval {
+		if out = l.send(f, e, out); f.asked && !f.sending && e.Now.Sub(f.lastWrote) > l.opts.HeartbeatInterval {
 			f.sending = true
-			out = append(out, effect{kind: effectSend, conn: f.id, offset: f.next})
+			out = append(out, Effect{Kind: DoSend, Conn: f.id, Offset: f.next})
 		}
 	}
-	late := func(w waiting) bool { return !e.now.Before(w.until) }
+	late := func(w waiting) bool { return !e.Now.Before(w.until) }
 	for _, w := range l.waiting {
 		if late(w) {
-			out = append(out, effect{kind: effectAnswer, waiter: w.waiter, err: ErrSlaveTimeout})
+			out = append(out, Effect{Kind: DoAnswer, Waiter: w.waiter, Err: ErrSlaveTimeout})
 		}
 	}
 	l.waiting = slices.DeleteFunc(l.waiting, late)

@@ -30,9 +30,9 @@ type Master struct {
 
 	mu struct {
 		sync.Mutex
-		core   leader
-		conns  map[connID]*masterConn
-		nextID connID
+		core   *Leader
+		conns  map[ConnID]*masterConn
+		nextID ConnID
 		closed bool
 	}
 
@@ -43,9 +43,9 @@ type Master struct {
 // masterConn is one connection of a slave: a goroutine that reads, and one that
 // writes what the core asks for.
 type masterConn struct {
-	id     connID
+	id     ConnID
 	conn   net.Conn
-	send   chan effect   // of one: the core asks for no more than one at a time
+	send   chan Effect   // of one: the core asks for no more than one at a time
 	closed chan struct{} // with reason set
 	reason error
 
@@ -60,8 +60,8 @@ func OpenMaster(log Log, ln net.Listener, opts *MasterOptions) *Master {
 		m.opts = *opts
 	}
 	m.opts.EnsureDefaults()
-	m.mu.core = leader{opts: &m.opts, group: groupHash(m.opts.Group)}
-	m.mu.conns = map[connID]*masterConn{}
+	m.mu.core = NewLeader(&m.opts)
+	m.mu.conns = map[ConnID]*masterConn{}
 	m.done.Add(2)
 	go m.runAccept()
 	go m.runTick()
@@ -115,7 +115,7 @@ func (m *Master) runAccept() {
 }
 
 func (m *Master) accept(conn net.Conn) {
-	c := &masterConn{conn: conn, send: make(chan effect, 1), closed: make(chan struct{})}
+	c := &masterConn{conn: conn, send: make(chan Effect, 1), closed: make(chan struct{})}
 	m.mu.Lock()
 	if m.mu.closed {
 		m.mu.Unlock()
@@ -127,7 +127,7 @@ func (m *Master) accept(conn net.Conn) {
 	m.mu.conns[c.id] = c
 	m.mu.Unlock()
 	m.done.Add(2)
-	m.step(event{kind: connected, conn: c.id})
+	m.step(Input{Kind: Connected, Conn: c.id})
 	go m.runRead(c)
 	go m.runWrite(c)
 }
@@ -141,47 +141,47 @@ func (m *Master) runTick() {
 		case <-m.stop:
 			return
 		case <-tick.C:
-			m.step(event{kind: ticked})
+			m.step(Input{Kind: Ticked})
 		}
 	}
 }
 
-var effectPool = sync.Pool{New: func() any { return new([]effect) }}
+var effectPool = sync.Pool{New: func() any { return new([]Effect) }}
 
 // step lets the core take in an event and does what it asks for. Those who wait
 // are answered without the lock, as they may put again.
-func (m *Master) step(e event) {
-	e.now, e.begin, e.end = m.opts.Now(), m.log.MinPhyOffset(), m.log.ConfirmOffset()
-	out := effectPool.Get().(*[]effect)
+func (m *Master) step(e Input) {
+	e.Now, e.Begin, e.End = m.opts.Now(), m.log.MinPhyOffset(), m.log.ConfirmOffset()
+	out := effectPool.Get().(*[]Effect)
 	m.mu.Lock()
-	if m.mu.closed && e.kind == waited {
-		*out = append(*out, effect{kind: effectAnswer, waiter: e.waiter, err: ErrClosed})
+	if m.mu.closed && e.Kind == Waited {
+		*out = append(*out, Effect{Kind: DoAnswer, Waiter: e.Waiter, Err: ErrClosed})
 	} else {
-		*out = m.mu.core.step(e, *out)
+		*out = m.mu.core.Step(e, *out)
 	}
 	for _, f := range *out {
-		switch c := m.mu.conns[f.conn]; {
+		switch c := m.mu.conns[f.Conn]; {
 		case c == nil:
-		case f.kind == effectSend:
+		case f.Kind == DoSend:
 			c.send <- f
-		case f.kind == effectClose:
-			m.closeConnLocked(c, f.err)
+		case f.Kind == DoClose:
+			m.closeConnLocked(c, f.Err)
 		}
 	}
 	idle := m.mu.core.idle()
 	m.idle.Store(idle)
 	m.mu.Unlock()
 	for _, f := range *out {
-		if f.kind == effectAnswer {
-			f.waiter.Replicated(f.err)
+		if f.Kind == DoAnswer {
+			f.Waiter.Replicated(f.Err)
 		}
 	}
 	clear(*out)
 	*out = (*out)[:0]
 	effectPool.Put(out)
-	if idle && m.log.ConfirmOffset() > e.end {
+	if idle && m.log.ConfirmOffset() > e.End {
 		// The log grew before idle was to be seen.
-		m.step(event{kind: grown})
+		m.step(Input{Kind: Grown})
 	}
 }
 
@@ -205,7 +205,7 @@ func (m *Master) disconnect(c *masterConn, err error) {
 // sent to it costs one load.
 func (m *Master) Appended() {
 	if m.idle.Load() {
-		m.step(event{kind: grown})
+		m.step(Input{Kind: Grown})
 	}
 }
 
@@ -231,7 +231,7 @@ func (m *Master) Admit() (wait bool, err error) {
 // NotifyReplicated tells w when enough slaves have the log up to end, or that
 // they do not, perhaps before it returns.
 func (m *Master) NotifyReplicated(end message.PhyOffset, w Waiter) {
-	m.step(event{kind: waited, offset: end, waiter: w})
+	m.step(Input{Kind: Waited, Offset: end, Waiter: w})
 }
 
 // runRead takes in what the slave reports.
@@ -239,20 +239,20 @@ func (m *Master) runRead(c *masterConn) {
 	defer m.done.Done()
 	buf := make([]byte, reportReadSize)
 	var in reports
-	var who hello
+	var who Hello
 	first := true
-	greet := func(h hello) {
+	greet := func(h Hello) {
 		who = h
-		c.peer.Store(h.id)
-		m.step(event{kind: greeted, conn: c.id, hello: h})
+		c.peer.Store(h.ID)
+		m.step(Input{Kind: Greeted, Conn: c.id, Hello: h})
 	}
 	report := func(end message.PhyOffset) {
-		e := event{kind: reported, conn: c.id, offset: end}
+		e := Input{Kind: Reported, Conn: c.id, Offset: end}
 		if first {
 			first = false
-			hash, ok := tailHash(m.log, end, m.opts.FileSize)
-			e.valid = ok && hash == who.tail
-			m.opts.OnEvent(Event{Addr: c.conn.RemoteAddr().String(), BrokerID: who.id, Connected: true})
+			hash, ok := TailHash(m.log, end, m.opts.FileSize)
+			e.Valid = ok && hash == who.Tail
+			m.opts.OnEvent(Event{Addr: c.conn.RemoteAddr().String(), BrokerID: who.ID, Connected: true})
 		}
 		m.step(e)
 	}
@@ -270,11 +270,11 @@ func (m *Master) runRead(c *masterConn) {
 	delete(m.mu.conns, c.id)
 	reason := c.reason
 	m.mu.Unlock()
-	m.step(event{kind: disconnected, conn: c.id})
+	m.step(Input{Kind: Disconnected, Conn: c.id})
 	if errors.Is(reason, io.EOF) {
 		reason = nil
 	}
-	m.opts.OnEvent(Event{Addr: c.conn.RemoteAddr().String(), BrokerID: who.id, Err: reason})
+	m.opts.OnEvent(Event{Addr: c.conn.RemoteAddr().String(), BrokerID: who.ID, Err: reason})
 }
 
 // runWrite sends what the core asks for.
@@ -286,13 +286,13 @@ func (m *Master) runWrite(c *masterConn) {
 		case <-c.closed:
 			return
 		case f := <-c.send:
-			n, err := w.write(c.conn, m.log, f.offset, f.size, m.opts.BatchSize)
+			n, err := w.write(c.conn, m.log, f.Offset, f.Size, m.opts.BatchSize)
 			if err != nil {
 				m.disconnect(c, err)
 				return
 			}
 			c.sent.Add(int64(n))
-			m.step(event{kind: sent, conn: c.id, size: n})
+			m.step(Input{Kind: Sent, Conn: c.id, Size: n})
 		}
 	}
 }
@@ -345,9 +345,9 @@ func (w *frameWriter) write(to io.Writer, log Log, offset message.PhyOffset, siz
 	return total, nil
 }
 
-// tailHash is a hash of the last bytes before end. Two logs with the same bytes
+// TailHash is a hash of the last bytes before end. Two logs with the same bytes
 // there are the same up to there, as each record tells its place and time.
-func tailHash(log Log, end message.PhyOffset, fileSize int64) (uint64, bool) {
+func TailHash(log Log, end message.PhyOffset, fileSize int64) (uint64, bool) {
 	if end == 0 {
 		return 0, true
 	}

@@ -219,16 +219,16 @@ func TestRefusals(t *testing.T) {
 		}
 	}})
 	end := master.MaxPhyOffset()
-	tail, _ := tailHash(master, end, testFile)
+	tail, _ := TailHash(master, end, testFile)
 	for name, c := range map[string]struct {
-		h      hello
+		h      Hello
 		report message.PhyOffset
 		want   func(error) bool
 	}{
-		"ahead":         {hello{id: 1, group: groupHash("c/b"), tail: tail}, end + 1, isOffsetError},
-		"behind":        {hello{id: 1, group: groupHash("c/b")}, 5, isOffsetError},
-		"other bytes":   {hello{id: 1, group: groupHash("c/b"), tail: tail + 1}, end, func(err error) bool { return errors.Is(err, errDiverged) }},
-		"another group": {hello{id: 1, group: groupHash("c/x"), tail: tail}, end, func(err error) bool { return err != nil }},
+		"ahead":         {Hello{ID: 1, Group: GroupHash("c/b"), Tail: tail}, end + 1, isOffsetError},
+		"behind":        {Hello{ID: 1, Group: GroupHash("c/b")}, 5, isOffsetError},
+		"other bytes":   {Hello{ID: 1, Group: GroupHash("c/b"), Tail: tail + 1}, end, func(err error) bool { return errors.Is(err, errDiverged) }},
+		"another group": {Hello{ID: 1, Group: GroupHash("c/x"), Tail: tail}, end, func(err error) bool { return err != nil }},
 	} {
 		mu.Lock()
 		said = nil
@@ -257,9 +257,9 @@ func TestNewConnectionOfASlaveReplacesTheOld(t *testing.T) {
 	rng := rand.New(rand.NewPCG(6, 6))
 	master := newMemLog(testFile)
 	end := master.put(t, rng, 100)
-	tail, _ := tailHash(master, end, testFile)
+	tail, _ := TailHash(master, end, testFile)
 	m := openMaster(t, master, MasterOptions{Sync: true, InSyncReplicas: 3})
-	h := hello{id: 9, group: groupHash("c/b"), tail: tail}
+	h := Hello{ID: 9, Group: GroupHash("c/b"), Tail: tail}
 	old := dial(t, m)
 	old.Write(appendReport(h.append(nil), end))
 	await(t, "the slave", func() bool { return len(m.Slaves()) == 1 })

@@ -138,11 +138,11 @@ func (s *Slave) session(addr string) error {
 	if err := s.settle(); err != nil {
 		return err
 	}
-	ss := session{s: s, conn: conn, core: copier{opts: &s.opts}, in: frames{sizeMax: s.opts.FileSize}}
+	ss := session{s: s, conn: conn, core: NewCopier(&s.opts), in: frames{sizeMax: s.opts.FileSize}}
 	if s.opts.BrokerID != 0 {
 		end := s.log.MaxPhyOffset()
-		tail, _ := tailHash(s.log, end, s.opts.FileSize)
-		ss.greeting = hello{id: s.opts.BrokerID, fromStart: !s.opts.LastFileOnly, group: groupHash(s.opts.Group), tail: tail}.append(nil)
+		tail, _ := TailHash(s.log, end, s.opts.FileSize)
+		ss.greeting = Hello{ID: s.opts.BrokerID, FromStart: !s.opts.LastFileOnly, Group: GroupHash(s.opts.Group), Tail: tail}.append(nil)
 	}
 	return ss.run()
 }
@@ -159,15 +159,15 @@ func (s *Slave) settle() error {
 type session struct {
 	s        *Slave
 	conn     net.Conn
-	core     copier
+	core     *Copier
 	in       frames
 	greeting []byte // sent with the first report
-	effects  []effect
+	effects  []Effect
 	heard    bool
 }
 
 func (ss *session) run() error {
-	if err := ss.step(event{kind: connected}); err != nil {
+	if err := ss.step(Input{Kind: Connected}); err != nil {
 		return err
 	}
 	s := ss.s
@@ -191,7 +191,7 @@ func (ss *session) run() error {
 		}
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			err = ss.step(event{kind: ticked})
+			err = ss.step(Input{Kind: Ticked})
 		case errors.Is(err, io.EOF):
 			err = errors.New("the master has closed the connection")
 		}
@@ -205,10 +205,10 @@ func (ss *session) run() error {
 func (ss *session) take(b []byte) error {
 	err := ss.in.feed(b,
 		func(phy message.PhyOffset, size int) error {
-			return ss.step(event{kind: framed, offset: phy, size: size})
+			return ss.step(Input{Kind: Framed, Offset: phy, Size: size})
 		},
 		func(at message.PhyOffset, piece []byte) error {
-			return ss.step(event{kind: arrived, offset: at, raw: piece})
+			return ss.step(Input{Kind: Arrived, Offset: at, Raw: piece})
 		})
 	if err != nil {
 		return err
@@ -216,24 +216,24 @@ func (ss *session) take(b []byte) error {
 	if err := ss.s.settle(); err != nil {
 		return err
 	}
-	return ss.step(event{kind: applied})
+	return ss.step(Input{Kind: Applied})
 }
 
 // step lets the core take in an event and does what it asks for.
-func (ss *session) step(e event) error {
+func (ss *session) step(e Input) error {
 	s := ss.s
-	e.now, e.end = s.opts.Now(), s.log.MaxPhyOffset()
-	ss.effects = ss.core.step(e, ss.effects[:0])
+	e.Now, e.End = s.opts.Now(), s.log.MaxPhyOffset()
+	ss.effects = ss.core.Step(e, ss.effects[:0])
 	for _, f := range ss.effects {
-		switch f.kind {
-		case effectClose:
-			return f.err
-		case effectAppend:
-			if err := s.log.AppendRaw(f.offset, f.raw); err != nil {
+		switch f.Kind {
+		case DoClose:
+			return f.Err
+		case DoAppend:
+			if err := s.log.AppendRaw(f.Offset, f.Raw); err != nil {
 				return err
 			}
-		case effectReport:
-			out := appendReport(ss.greeting, f.offset)
+		case DoReport:
+			out := appendReport(ss.greeting, f.Offset)
 			ss.greeting = ss.greeting[:0]
 			if err := ss.conn.SetWriteDeadline(time.Now().Add(s.opts.HousekeepingInterval)); err != nil {
 				return err
@@ -241,7 +241,7 @@ func (ss *session) step(e event) error {
 			if _, err := ss.conn.Write(out); err != nil {
 				return err
 			}
-			s.status.lastWrote.Store(e.now.UnixMilli())
+			s.status.lastWrote.Store(e.Now.UnixMilli())
 		}
 	}
 	return nil

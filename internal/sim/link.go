@@ -1,0 +1,178 @@
+package sim
+
+import (
+	"slices"
+
+	"github.com/rocketlog/rocketlog/ha"
+	"github.com/rocketlog/rocketlog/message"
+)
+
+// link is a connection. What one end sends arrives at the other in order, some
+// time; across links there is no order.
+type link struct {
+	id      ha.ConnID
+	index   int // of the slave
+	slave   *node
+	copier  *ha.Copier // nil once the slave's end is gone
+	crashed bool       // the slave has crashed since it connected
+
+	sending  *ha.Effect // what the master has yet to write
+	toSlave  []ha.Input
+	toMaster []ha.Input
+	dirty    bool // the slave has bytes that it has not reported
+}
+
+func (c *Cluster) link(id ha.ConnID) *link {
+	for _, l := range c.links {
+		if l.id == id {
+			return l
+		}
+	}
+	return nil
+}
+
+// connect lets a slave connect that has no connection, as far as it knows.
+func (c *Cluster) connect(i int) {
+	if c.barred[i] > 0 || slices.ContainsFunc(c.links, func(l *link) bool { return l.index == i && l.copier != nil }) {
+		return
+	}
+	c.Connections++
+	c.lastConn++
+	s := c.slaves[i]
+	l := &link{id: c.lastConn, index: i, slave: s, copier: ha.NewCopier(&c.slaveOpts[i])}
+	c.links = append(c.links, l)
+	if err := s.Flush(); err != nil { // as a slave does before it asks
+		c.fail(err)
+		return
+	}
+	c.tell(ha.Input{Kind: ha.Connected, Conn: l.id})
+	if c.broken != KeepsNoIdentity {
+		tail, _ := ha.TailHash(s, s.MaxPhyOffset(), c.FileSize)
+		l.toMaster = append(l.toMaster, ha.Input{Kind: ha.Greeted, Hello: ha.Hello{
+			ID: c.slaveOpts[i].BrokerID, FromStart: true, Group: ha.GroupHash("c/b"), Tail: tail,
+		}})
+	}
+	c.copy(l, ha.Input{Kind: ha.Connected})
+}
+
+// cut ends a connection at both ends, with what is under way.
+func (c *Cluster) cut(l *link) {
+	c.Cuts++
+	c.links = slices.DeleteFunc(c.links, func(other *link) bool { return other == l })
+	c.tell(ha.Input{Kind: ha.Disconnected, Conn: l.id})
+}
+
+// progress lets one thing happen on a connection.
+func (c *Cluster) progress(l *link) {
+	if c.barred[l.index] > 0 {
+		return
+	}
+	switch c.rng.IntN(4) {
+	case 0:
+		c.write(l)
+	case 1:
+		if len(l.toSlave) > 0 && l.copier != nil {
+			in := l.toSlave[0]
+			l.toSlave = l.toSlave[1:]
+			c.copy(l, in)
+		}
+	case 2:
+		c.settle(l)
+	case 3:
+		if len(l.toMaster) > 0 {
+			in := l.toMaster[0]
+			l.toMaster = l.toMaster[1:]
+			c.hear(l, in)
+		}
+	}
+}
+
+// write does what the master asked for: frames whose bodies arrive in pieces.
+func (c *Cluster) write(l *link) {
+	if l.sending == nil {
+		return
+	}
+	at, total := l.sending.Offset, 0
+	for first := true; first || total < l.sending.Size; first = false {
+		raw, release, err := c.master.ReadRaw(at, min(l.sending.Size-total, c.BatchSize))
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		if len(raw) == 0 && !first {
+			break
+		}
+		l.toSlave = append(l.toSlave, ha.Input{Kind: ha.Framed, Offset: at, Size: len(raw)})
+		for rest := slices.Clone(raw); len(rest) > 0; {
+			n := 1 + c.rng.IntN(len(rest))
+			l.toSlave = append(l.toSlave, ha.Input{Kind: ha.Arrived, Offset: at, Raw: rest[:n]})
+			at, total, rest = at+message.PhyOffset(n), total+n, rest[n:]
+		}
+		if release != nil {
+			release()
+		}
+	}
+	l.sending = nil
+	c.tell(ha.Input{Kind: ha.Sent, Conn: l.id, Size: total})
+}
+
+// hear lets the master take in what a slave sent.
+func (c *Cluster) hear(l *link, in ha.Input) {
+	in.Conn = l.id
+	if in.Kind == ha.Greeted {
+		// The first report comes with it.
+		c.tell(in)
+		if len(l.toMaster) == 0 || c.link(l.id) == nil {
+			return
+		}
+		hello := in.Hello
+		in, l.toMaster = l.toMaster[0], l.toMaster[1:]
+		in.Conn = l.id
+		tail, ok := ha.TailHash(c.master, in.Offset, c.FileSize)
+		in.Valid = c.broken == TrustsAnyLog || ok && tail == hello.Tail
+	}
+	c.tell(in)
+}
+
+// copy lets the slave take in what happened, and does what it asks for.
+func (c *Cluster) copy(l *link, in ha.Input) {
+	in.Now, in.End = c.now, l.slave.MaxPhyOffset()
+	begin := in.Kind == ha.Framed
+	for _, do := range l.copier.Step(in, nil) {
+		switch do.Kind {
+		case ha.DoAppend:
+			if err := l.slave.AppendRaw(do.Offset, do.Raw); err != nil {
+				c.fail(err)
+				return
+			}
+			c.Copied += len(do.Raw)
+			l.dirty = true
+			begin = true
+		case ha.DoReport:
+			l.toMaster = append(l.toMaster, ha.Input{Kind: ha.Reported, Offset: do.Offset})
+		case ha.DoClose:
+			c.cut(l)
+			return
+		}
+	}
+	if begin { // invariant 1
+		c.fail(differ(c.master, l.slave, 0))
+	}
+}
+
+// settle brings what a slave has to where its flush type promises it, and lets
+// it report.
+func (c *Cluster) settle(l *link) {
+	if !l.dirty || l.copier == nil {
+		return
+	}
+	l.slave.fs.Snapshot()
+	if l.slave.ConfirmOffset() < l.slave.MaxPhyOffset() && c.broken != ReportsBeforeSync {
+		if err := l.slave.Flush(); err != nil {
+			c.fail(err)
+			return
+		}
+	}
+	l.dirty = false
+	c.copy(l, ha.Input{Kind: ha.Applied})
+}

@@ -1,0 +1,119 @@
+package sim
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"github.com/rocketlog/rocketlog/commitlog"
+	"github.com/rocketlog/rocketlog/internal/vfs"
+	"github.com/rocketlog/rocketlog/message"
+)
+
+// node is a broker as far as its log goes. It is a ha.Log.
+type node struct {
+	fs       *vfs.CrashFS
+	log      *commitlog.CommitLog
+	fileSize int64
+	sync     bool // SYNC_FLUSH
+}
+
+// open opens what is on the node's disk, as after a start.
+func (n *node) open() error {
+	var err error
+	n.log, err = commitlog.Open(n.fs, "log", &commitlog.Options{
+		FileSize: n.fileSize, SyncFlush: n.sync, MaxMessageSize: int(n.fileSize / 4), PreheatMax: -1,
+		FlushInterval: time.Hour, SyncTimeout: time.Hour,
+	})
+	if err != nil {
+		return err
+	}
+	_, err = n.log.Recover(n.log.MinOffset(), commitlog.Own, true, func(message.PhyOffset, message.Record) error { return nil })
+	if err == nil && n.sync {
+		err = n.log.Flush()
+	}
+	return err
+}
+
+// crash is a power loss, or the end of the process alone.
+func (n *node) crash(power bool, seed uint64) error {
+	next := n.fs.Kill()
+	if power {
+		next = n.fs.Crash(seed)
+	}
+	_ = n.log.Close() // into the void
+	n.fs.Discard()
+	n.fs = next
+	return n.open()
+}
+
+func (n *node) close() {
+	_ = n.log.Close() // nobody reads it any more
+	n.fs.Discard()
+}
+
+func (n *node) MinPhyOffset() message.PhyOffset  { return n.log.MinOffset() }
+func (n *node) MaxPhyOffset() message.PhyOffset  { return n.log.MaxOffset() }
+func (n *node) ConfirmOffset() message.PhyOffset { return n.log.ConfirmOffset() }
+func (n *node) Flush() error                     { return n.log.Flush() }
+
+func (n *node) ReadRaw(at message.PhyOffset, most int) ([]byte, func(), error) {
+	limit := n.ConfirmOffset()
+	if at >= limit {
+		return nil, nil, nil
+	}
+	ref, ok, err := n.log.Read(at)
+	if err != nil || !ok {
+		return nil, nil, fmt.Errorf("nothing at %d: %w", at, err)
+	}
+	raw := ref.Bytes()
+	return raw[:min(len(raw), most, int(limit-at))], ref.Release, nil
+}
+
+func (n *node) AppendRaw(at message.PhyOffset, raw []byte) error {
+	if at > 0 && n.log.MaxOffset() == 0 {
+		if err := n.log.Reset(at); err != nil {
+			return err
+		}
+	}
+	return n.log.AppendRaw(at, raw)
+}
+
+// bytes copies the log from at, as much of it as there is up to end.
+func (n *node) bytes(at, end message.PhyOffset) ([]byte, error) {
+	var all []byte
+	for at < end {
+		raw, release, err := n.ReadRaw(at, int(end-at))
+		if err != nil || len(raw) == 0 {
+			return all, err
+		}
+		all = append(all, raw...)
+		at += message.PhyOffset(len(raw))
+		release()
+	}
+	return all, nil
+}
+
+// differ says where the slave's log is not the master's, from at to the slave's
+// end.
+func differ(master, slave *node, at message.PhyOffset) error {
+	at, end := max(at, slave.MinPhyOffset(), master.MinPhyOffset()), slave.ConfirmOffset()
+	have, err := slave.bytes(at, end)
+	if err != nil {
+		return err
+	}
+	want, err := master.bytes(at, end)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(have, want) {
+		return fmt.Errorf("the slave's log up to %d is no prefix of its master's, which ends at %d", end, master.ConfirmOffset())
+	}
+	return nil
+}
+
+// holds tells whether the log has the bytes at that place.
+func (n *node) holds(at message.PhyOffset, want []byte) bool {
+	have, err := n.bytes(at, at+message.PhyOffset(len(want)))
+	return err == nil && bytes.Equal(have, want)
+}

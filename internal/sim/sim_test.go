@@ -1,0 +1,97 @@
+package sim
+
+import (
+	"flag"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+var (
+	runs = flag.Int("sim.runs", 300, "seeds that the simulator runs")
+	seed = flag.Uint64("sim.seed", 0, "the one seed to run, if it is not 0")
+)
+
+// all runs seeds from first on, as many at a time as there are processors.
+func all(first uint64, n int, broken Broken, found func(seed uint64, s Settings, err error)) (total Counts) {
+	var next atomic.Uint64
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for {
+				i := next.Add(1) - 1
+				if i >= uint64(n) {
+					return
+				}
+				s, counts, err := Run(first+i, broken)
+				mu.Lock()
+				total.add(counts)
+				if err != nil {
+					found(first+i, s, err)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return total
+}
+
+func TestReplication(t *testing.T) {
+	if *seed != 0 {
+		s, counts, err := Run(*seed, Sound)
+		t.Logf("seed %d: %+v: %+v", *seed, s, counts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	total := all(1, *runs, Sound, func(seed uint64, s Settings, err error) {
+		t.Errorf("seed %d (again with -sim.seed=%d), %+v: %v", seed, seed, s, err)
+	})
+	t.Logf("%d runs: %+v", *runs, total)
+	for name, n := range map[string]int{
+		"acknowledged puts": total.Acknowledged, "late puts": total.Late, "copied bytes": total.Copied, "refusals": total.Refusals,
+		"master crashes": total.MasterCrashes, "slave crashes": total.SlaveCrashes, "cut connections": total.Cuts,
+	} {
+		if n < *runs/20 {
+			t.Errorf("only %d %s: the simulator does not get there", n, name)
+		}
+	}
+}
+
+// TestMistakesAreFound shows that the invariants are worth something.
+func TestMistakesAreFound(t *testing.T) {
+	const most = 2000
+	for name, broken := range map[string]Broken{
+		"trusts any log": TrustsAnyLog, "reports before the sync": ReportsBeforeSync, "keeps no identity": KeepsNoIdentity,
+	} {
+		var found error
+		tried := uint64(0)
+		for ; tried < most && found == nil; tried++ {
+			_, _, err := Run(1000+tried, broken)
+			if err != nil {
+				found = fmt.Errorf("seed %d: %w", 1000+tried, err)
+			}
+		}
+		if found == nil {
+			t.Errorf("%s: not found in %d runs", name, most)
+		} else {
+			t.Logf("%s: found in run %d: %v", name, tried, found)
+		}
+	}
+}
+
+// TestSeedReplays: a seed that finds something must find it again.
+func TestSeedReplays(t *testing.T) {
+	for seed := uint64(1); seed <= 20; seed++ {
+		_, first, err1 := Run(seed, Sound)
+		_, again, err2 := Run(seed, Sound)
+		if first != again || fmt.Sprint(err1) != fmt.Sprint(err2) {
+			t.Errorf("seed %d: %+v (%v), and then %+v (%v)", seed, first, err1, again, err2)
+		}
+	}
+}
