@@ -25,6 +25,9 @@ type StoreManifest struct {
 	// BatchConsumeQueues by topic/queue/file.
 	BatchConsumeQueues map[string]BatchConsumeQueue `json:"batchconsumequeue"`
 	Index              []IndexFile
+	TimerWheel         TimerWheel
+	TimerLog           []TimerLogFile
+	TimerCheck         TimerCheck
 	Messages           []Message
 	// ConfigFiles are the files of config, reparsed, by name.
 	ConfigFiles map[string]json.RawMessage
@@ -33,6 +36,38 @@ type StoreManifest struct {
 		Size   int64
 		SHA256 string
 	}
+}
+
+// TimerWheel are the slots of timerwheel that were ever used.
+type TimerWheel struct {
+	NonEmptySlots []struct {
+		Slot, TimeField, FirstPos, LastPos int64
+		Num, Magic                         int32
+	}
+}
+
+// TimerLogFile is a file of timerlog.
+type TimerLogFile struct {
+	File    string
+	Records []TimerUnit
+}
+
+// TimerUnit is a unit of it, or the blank at its end.
+type TimerUnit struct {
+	Pos, PrevPos        int64
+	Magic               int32
+	CurrWriteTime       int64
+	DelayTime           int32
+	OffsetPy            int64
+	SizePy              int32
+	HashCodeOfRealTopic int32
+	Blank               bool
+}
+
+// TimerCheck is config/timercheck.
+type TimerCheck struct {
+	LastReadTimeMs, LastTimerLogFlushPos, LastTimerQueueOffset, MasterTimerQueueOffset int64
+	DataVersionState, DataVersionTimestamp, DataVersionCounter                         int64
 }
 
 // Message is one message as it lies in the commit log.

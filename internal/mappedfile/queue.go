@@ -51,7 +51,7 @@ type SizeError struct {
 }
 
 func (e *SizeError) Error() string {
-	return fmt.Sprintf("%s: size is %d bytes, want %d: was mappedFileSizeCommitLog changed, or the file cut?", e.Path, e.Size, e.Want)
+	return fmt.Sprintf("%s: size is %d bytes, want %d: was its mappedFileSize changed, or the file cut?", e.Path, e.Size, e.Want)
 }
 
 // Queue is a sequence of files as one address space (Java: MappedFileQueue).

@@ -1,0 +1,107 @@
+package timer
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/rocketlog/rocketlog/internal/vfs"
+)
+
+// checkpointFile is config/timercheck, and beside it our own file of the progress since.
+type checkpointFile struct {
+	check, progress vfs.File
+	dir             string // of the checkpoint
+	fs              vfs.FS
+	named           bool // the names of the files are durable
+}
+
+// openCheckpoint opens both files, made where they are missing, and reads them. What is no checkpoint reads as the zero
+// one, with known false.
+func openCheckpoint(fsys vfs.FS, root string) (f *checkpointFile, c Checkpoint, p progress, known bool, err error) {
+	f = &checkpointFile{fs: fsys, dir: filepath.Join(root, "config")}
+	if err = vfs.MakeDirs(fsys, f.dir, 0o755); err != nil {
+		return nil, c, p, false, err
+	}
+	if f.check, err = fsys.OpenFile(filepath.Join(f.dir, "timercheck"), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
+		return nil, c, p, false, err
+	}
+	if f.progress, err = fsys.OpenFile(filepath.Join(root, "timerprogress"), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
+		return nil, c, p, false, errors.Join(err, f.check.Close())
+	}
+	var b [CheckpointSize]byte
+	n, err := readFull(f.check, b[:])
+	if err != nil {
+		return nil, c, p, false, errors.Join(err, f.close())
+	}
+	if c, err = ParseCheckpoint(b[:n]); err == nil {
+		known = c.VersionCounter > 0 || c.ReadTime > 0
+	}
+	var pb [progressSize]byte
+	n, err = readFull(f.progress, pb[:])
+	if err != nil {
+		return nil, c, p, false, errors.Join(err, f.close())
+	}
+	if found, ok := decodeProgress(pb[:n]); ok {
+		return f, c, found, known, nil
+	}
+	p = progress{slotPhy: noPhy, latePhy: noPhy}
+	return f, c, p, known, nil
+}
+
+func readFull(f vfs.File, b []byte) (int, error) {
+	n, err := f.ReadAt(b, 0)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
+}
+
+// write makes a checkpoint durable. It lies in one sector and so is on disk whole.
+func (f *checkpointFile) write(c Checkpoint) error {
+	if err := f.grow(); err != nil {
+		return err
+	}
+	if _, err := f.check.WriteAt(c.Append(nil), 0); err != nil {
+		return err
+	}
+	if err := f.check.Sync(); err != nil {
+		return err
+	}
+	if !f.named {
+		if err := errors.Join(f.fs.SyncDir(f.dir), f.fs.SyncDir(filepath.Dir(f.dir))); err != nil {
+			return err
+		}
+		f.named = true
+	}
+	return nil
+}
+
+// grow gives the file the length that Java maps.
+func (f *checkpointFile) grow() error {
+	size, err := f.check.Size()
+	if err != nil || size >= checkpointFileSize {
+		return err
+	}
+	return f.check.Truncate(checkpointFileSize)
+}
+
+// writeProgress hands the progress to the page cache: it is for the death of the process.
+func (f *checkpointFile) writeProgress(p progress) error {
+	var b [progressSize]byte
+	p.encode(b[:])
+	_, err := f.progress.WriteAt(b[:], 0)
+	return err
+}
+
+func (f *checkpointFile) close() error { return errors.Join(f.check.Close(), f.progress.Close()) }
+
+// ReadCheckpoint reads the checkpoint of the store in root, for tools. The error wraps fs.ErrNotExist when it has none.
+func ReadCheckpoint(fsys vfs.FS, root string) (Checkpoint, error) {
+	b, err := vfs.ReadFile(fsys, filepath.Join(root, "config", "timercheck"))
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	return ParseCheckpoint(b)
+}

@@ -1,0 +1,183 @@
+package timer
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/rocketlog/rocketlog/message"
+)
+
+// replay is what a recovery tells those who take in again from the checkpoint on.
+type replay struct {
+	units []message.PhyOffset // sorted: the messages of the units behind the checkpoint
+	// below: messages of the queue below this offset were taken in once, but the log has lost them. Those due before the
+	// read time are delivered.
+	below message.QueueOffset
+}
+
+// recover brings log, wheel and state into agreement with one another and with the store.
+//
+// The checkpoint gives a position of the log up to which log and wheel are on disk. The units behind it are what the last
+// process appended since, perhaps torn by a power loss: they are read one by one, each compared with its message, and the
+// log ends before the first that is not right. Their slots are brought up to them, and slots that name units behind the
+// new end are mended from the log. Then the queue is read again from the checkpoint's offset on; messages that have a unit
+// are passed over.
+func (t *Timer) recover(check Checkpoint, p progress, known bool) error {
+	from := check.LogPos
+	if !t.wheel.exists() {
+		from = 0 // all slots are made from the log
+	}
+	end, err := t.readTail(from, check.LogPos)
+	if err != nil {
+		return err
+	}
+	if err := t.log.queue.TruncateTo(end, min(check.LogPos, end), true); err != nil {
+		return err
+	}
+	begin := t.startOf(check, p, known)
+	t.state.progress = begin
+	if p.logEnd <= t.queue.MaxPhyOffset() { // else some of what it says is delivered is lost
+		t.state.latePhy = p.latePhy
+		latest := t.opts.Now().UnixMilli() + t.opts.slots*t.opts.Precision
+		if p.readTime >= begin.readTime && p.readTime <= latest {
+			t.state.readTime, t.state.slotPhy = p.readTime, p.slotPhy
+		}
+	}
+	// Slots that are delivered by now, but not for certain, may yet be read once more: after another power loss.
+	if err := t.mendSlots(from, end, begin.readTime/t.opts.Precision); err != nil {
+		return err
+	}
+	t.state.queueOffset = min(max(check.QueueOffset, t.queue.MinOffset()), max(t.queue.MaxOffset(), t.queue.MinOffset()))
+	if end < check.LogPos {
+		// What the checkpoint says is taken in is partly lost. It is all in the queue.
+		t.replay.below = check.QueueOffset
+		t.state.queueOffset = t.queue.MinOffset()
+	}
+	t.state.logPos = end
+	if len(t.replay.units) > 0 {
+		t.state.logPos = check.LogPos
+	}
+	t.flushed.progress = progress{readTime: -1} // unlike any: the next flush writes
+	t.flushed.readTime.Store(t.state.readTime)
+	return nil
+}
+
+// startOf is the progress to begin with by the checkpoint alone.
+func (t *Timer) startOf(check Checkpoint, p progress, known bool) progress {
+	start := progress{readTime: check.ReadTime, slotPhy: noPhy, latePhy: noPhy, logEnd: min(p.logEnd, t.queue.MaxPhyOffset())}
+	now := t.opts.Now().UnixMilli()
+	now -= now % t.opts.Precision
+	switch span := t.opts.slots * t.opts.Precision; {
+	case !known && !t.wheel.exists() && t.log.end() == t.log.queue.MinOffset():
+		start.readTime = now
+	case !known || check.ReadTime > now+span:
+		// As Java for a checkpoint that is very old: everything the wheel may still hold.
+		start.readTime = now - span + blankSlots*t.opts.Precision
+	}
+	start.readTime -= start.readTime % t.opts.Precision
+	return start
+}
+
+// readTail finds the end of the log: units from the checkpoint on must agree with their messages, those before it are
+// only looked at to make a lost wheel again. A position that is none of a unit is taken back to its file's start.
+func (t *Timer) readTail(from, durable int64) (end int64, err error) {
+	from = t.unitStart(from)
+	var damage error
+	end, _ = t.log.walk(from, func(pos int64, u unit) bool {
+		if pos < durable {
+			return true
+		}
+		ok, err := t.agrees(u)
+		if err != nil {
+			damage = err
+		}
+		if ok {
+			t.replay.units = append(t.replay.units, u.phy)
+		}
+		return ok
+	})
+	slices.Sort(t.replay.units)
+	return end, damage
+}
+
+// unitStart is the position at which to begin to read for the units from pos on.
+func (t *Timer) unitStart(pos int64) int64 {
+	pos = min(max(pos, t.log.queue.MinOffset()), t.log.end())
+	if inFile := pos % t.log.queue.FileSize(); inFile%unitSize != 0 {
+		pos -= inFile
+	}
+	return pos
+}
+
+// agrees tells whether a unit is right: its message is there, and is to be delivered when the unit says.
+func (t *Timer) agrees(u unit) (ok bool, err error) {
+	err = t.queue.Record(u.phy, func(r message.Record) {
+		out, found := outTime(r)
+		ok = int32(r.Size()) == u.size && string(r.Topic()) == message.TimerTopic && found &&
+			(u.rolls() || out/t.opts.Precision == u.due()/t.opts.Precision)
+	})
+	if isGone(err) {
+		err = nil
+	}
+	return ok, err
+}
+
+// mendSlots makes the slots agree with the log from a position on. Slots may be older than the log, or name units behind
+// its end. Those before the time read do not matter any more.
+func (t *Timer) mendSlots(from, end, read int64) error {
+	bad := map[int64]slot{} // those that name a unit behind the end, by time, as they are to be
+	first := end
+	t.wheel.each(read, func(s slot) slot {
+		if s.last < end && s.first >= 0 {
+			return s
+		}
+		if s.first >= 0 && s.first < end {
+			first = min(first, s.first)
+		}
+		bad[s.time] = slot{time: s.time, first: noPos, last: noPos}
+		return slot{}
+	})
+	if len(bad) > 0 {
+		from = min(from, first)
+	}
+	var err error
+	_, walked := t.log.walk(t.unitStart(from), func(pos int64, u unit) bool {
+		time := u.due() / t.opts.Precision
+		s, isBad := bad[time]
+		if !isBad {
+			var ok bool
+			if s, ok = t.wheel.get(time); !ok {
+				s = slot{time: time, first: noPos, last: noPos}
+			}
+		}
+		if time < read || s.last >= pos {
+			return true
+		}
+		if s.first < 0 {
+			s.first = pos
+		}
+		s.last = pos
+		s.num += u.weight()
+		if isBad {
+			bad[time] = s
+		}
+		err = t.wheel.put(s)
+		return err == nil
+	})
+	if err == nil && len(bad) > 0 {
+		// What they said must not turn up again when the log has grown over it.
+		err = t.wheel.sync()
+	}
+	if walked != nil {
+		t.opts.Failed(fmt.Errorf("timer: mend the wheel: %w", walked))
+	}
+	return err
+}
+
+// weight is what a unit counts for in its slot, as in Java.
+func (u unit) weight() int32 {
+	if u.magic&magicDelete != 0 {
+		return -1
+	}
+	return 1
+}
