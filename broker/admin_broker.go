@@ -124,6 +124,7 @@ func (b *Broker) runtimeInfo(c *call) error {
 		"putLatency999":                   "0.0",
 		"remainTransientStoreBufferNumbs": "0",
 	}
+	b.timerInfo(table)
 	// The queues before Java's thread pools: messages and pulls are handled where they are read, and wait for nothing.
 	for _, pool := range []string{"send", "pull", "litePull", "query", "ack"} {
 		table[pool+"ThreadPoolQueueSize"] = "0"

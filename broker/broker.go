@@ -47,6 +47,7 @@ type Broker struct {
 	replication *replication
 
 	transactions *transactor
+	timers       *timers
 
 	server *remoting.Server // the main port
 	fast   *remoting.Server // two below: no pulls
@@ -154,6 +155,7 @@ func (b *Broker) open(o *Options) error {
 	b.producers = newProducerTable(b.now)
 	b.consumers = newConsumerTable(b.now, b.notifyMembers)
 	b.holds = newHoldTable(o.MaxPullHolds, b.now)
+	b.timers = newTimers(b, state("timermetrics"))
 	b.schedule = newScheduler(state("delayOffset.json"), levels, b.now, b.log)
 	b.assigner = newAssigner(b, state("messageRequestMode.json"))
 	b.popper = newPopper(b, o, state("consumerOrderInfo.json"))
@@ -168,9 +170,13 @@ func (b *Broker) open(o *Options) error {
 	b.registrar = newRegistrar(b)
 	b.transactions = newTransactor(b)
 	b.loadState()
-	if err := b.openReplication(o); err != nil {
+	err = b.timers.start(o)
+	if err == nil {
+		err = b.openReplication(o)
+	}
+	if err != nil {
 		b.holds.close()
-		return errors.Join(err, b.store.Close())
+		return errors.Join(err, b.timers.close(), b.store.Close())
 	}
 	b.topics.changed = b.registrar.kick
 	return nil
@@ -237,6 +243,9 @@ func (b *Broker) arrived(a engine.Arrival) {
 	}
 	if a.Topic == message.ScheduleTopic {
 		b.schedule.arrived()
+	}
+	if a.Topic == message.TimerTopic {
+		b.timers.arrived()
 	}
 }
 
@@ -316,8 +325,11 @@ func (b *Broker) startPersisters() {
 	delays := &persister{b: b, name: "delayOffset.json", delay: ms(o.FlushDelayOffsetInterval), persist: b.schedule.persist}
 	filters := &persister{b: b, name: "consumerFilter.json", delay: filterPersistDelay, persist: b.filters.persist}
 	orders := &persister{b: b, name: "consumerOrderInfo.json", delay: persistOrders, persist: b.popper.orders.persist}
-	for _, p := range []*persister{offsets, delays, filters, orders} {
-		p.armed = make(chan struct{}, 1)
+	counts := &persister{b: b, name: "timermetrics", delay: timerMetricsDelay, persist: b.timers.persist, armed: b.timers.changed}
+	for _, p := range []*persister{offsets, delays, filters, orders, counts} {
+		if p.armed == nil {
+			p.armed = make(chan struct{}, 1)
+		}
 		b.done.Add(1)
 		go p.run()
 	}
@@ -426,5 +438,5 @@ func (b *Broker) close() error {
 	b.replication.close()
 	close(b.stop) // offloaded requests are waited for too
 	b.done.Wait()
-	return errors.Join(b.offsets.persist(), b.filters.persist(), b.schedule.persist(), b.popper.orders.persist(), b.store.Close())
+	return errors.Join(b.offsets.persist(), b.filters.persist(), b.schedule.persist(), b.popper.orders.persist(), b.timers.close(), b.store.Close())
 }

@@ -136,9 +136,9 @@ func TestSendRefusals(t *testing.T) {
 		{"properties that are too large", func(h *protocol.SendMessageRequestHeader) {
 			h.Properties = message.AppendProperty(nil, "p", strings.Repeat("x", 32768))
 		}, "x", protocol.MessageIllegal, "32KB"},
-		{"a timer", func(h *protocol.SendMessageRequestHeader) {
-			h.Properties = message.AppendProperty(nil, "TIMER_DELAY_SEC", "5")
-		}, "x", protocol.SystemError, "timer"},
+		{"a timer of no time", func(h *protocol.SendMessageRequestHeader) {
+			h.Properties = message.AppendProperty(nil, "TIMER_DELAY_SEC", "soon")
+		}, "x", protocol.MessageIllegal, "timer message illegal"},
 		{"a batch for a retry topic", func(h *protocol.SendMessageRequestHeader) {
 			h.Topic, h.Batch = []byte("%RETRY%readers"), true
 		}, "x", protocol.MessageIllegal, "retry"},

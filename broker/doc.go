@@ -39,6 +39,5 @@
 //
 // # What it does not do
 //
-// Timers of arbitrary time are refused with a remark that says so. A slave chooses no master: its role
-// is configured.
+// A slave chooses no master: its role is configured.
 package broker

@@ -163,6 +163,11 @@ func (c *commit) make(r message.Record, half *transaction.Half) {
 	f.scan(p)
 	if f.delayLevel > 0 {
 		c.props = delayed(m, min(f.delayLevel, b.sender.levels), f.timer)
+	} else if f.timer {
+		// A time that is none, or too far, does not keep the message from its consumers.
+		if _, err := b.timers.divert(m, b.options()); err == nil {
+			c.props = m.Properties
+		}
 	}
 }
 

@@ -27,13 +27,10 @@ var notReplayed = map[int32]string{
 	int32(protocol.InvokeBrokerToGetConsumerStatus): "the recorded client answered it",
 	int32(protocol.SendReplyMessage):                "request and reply",
 	int32(protocol.SendReplyMessageV2):              "request and reply",
-	int32(protocol.RecallMessage):                   "timers",
 	int32(protocol.UpdateAndCreateStaticTopic):      "static topics",
 	int32(protocol.ExchangeBrokerHAInfo):            "slaves",
 	int32(protocol.ResetMasterFlushOffset):          "slaves",
 	int32(protocol.GetBrokerEpochCache):             "controller",
-	int32(protocol.GetTimerCheckPoint):              "timers",
-	int32(protocol.GetTimerMetrics):                 "timers",
 	int32(protocol.SwitchTimerEngine):               "timers",
 	int32(protocol.GetColdDataFlowCtrInfo):          "cold data control",
 	int32(protocol.UpdateColdDataFlowCtrConfig):     "cold data control",
@@ -46,16 +43,15 @@ var notReplayed = map[int32]string{
 // mayDiffer says why an answer may have another code than the recorded one, or is empty when it may not.
 func mayDiffer(scenario string, req *remoting.Command, want, got protocol.ResponseCode) string {
 	f := func(name string) string { return req.Fields.Text(name) }
-	properties := f("i") + f("properties")
 	switch code := req.RequestCode(); {
 	case code >= 200000 || req.Serialize == remoting.SerializeRocketMQ && code > 900:
 		return "pop and light topics, which a binary header cannot name"
-	case strings.Contains(properties, "TIMER_"):
-		return "timers are refused"
 	case len(req.Body) == 0 && want == protocol.SystemError && got == protocol.MessageIllegal:
 		return "where Java has a null pointer"
 	case scenario == "static-topic" || f("topic") == "GW_static" || f("b") == "GW_static":
 		return "static topics"
+	case code == protocol.RecallMessage && got == protocol.IllegalOperation:
+		return "the time that the recorded handle names is over"
 	case code == protocol.PullMessage || code == protocol.LitePullMessage:
 		return "what a pull finds depends on the messages that the recording leaves out"
 	case code == protocol.ViewMessageByID, code == protocol.QueryMessage, code == protocol.ConsumerSendMsgBack:
@@ -81,7 +77,7 @@ func mayDiffer(scenario string, req *remoting.Command, want, got protocol.Respon
 func TestGoldenFrames(t *testing.T) {
 	for _, run := range []string{"json", "json2", "rocketmq"} {
 		t.Run(run, func(t *testing.T) {
-			s := start(t, func(o *Options) { o.BrokerName = "golden-a" })
+			s := start(t, func(o *Options) { o.BrokerName, o.RecallMessageEnable = "golden-a", true })
 			r := &replay{bench: s, conns: map[string]net.Conn{}, seen: map[int32]int{}}
 			defer r.close()
 			type scene struct {

@@ -55,21 +55,23 @@ type Options struct {
 	TransactionOpMsgMaxSize    int   `property:"transactionOpMsgMaxSize"`    // bytes of an op message, about; default 4096
 	TransactionOpBatchInterval int64 `property:"transactionOpBatchInterval"` // ms from the end of a transaction to its op message; default 3000
 
-	LongPollingEnable               bool  `property:"longPollingEnable"`                  // hold pulls that find nothing; default true
-	ShortPollingTimeMills           int64 `property:"shortPollingTimeMills"`              // ms of the hold otherwise; default 1000
-	LitePullMessageEnable           bool  `property:"litePullMessageEnable"`              // default true
-	RejectPullConsumerEnable        bool  `property:"rejectPullConsumerEnable"`           // refuse pulls of groups without heartbeat; default false
-	EnablePropertyFilter            bool  `property:"enablePropertyFilter"`               // filter by SQL92 for consumers that ask for it; default true, RocketMQ's false
-	FilterDataCleanTimeSpan         int64 `property:"filterDataCleanTimeSpan"`            // ms for which the filter of a group that is gone is remembered; default 24 h
-	FilterSupportRetry              bool  `property:"filterSupportRetry"`                 // filter retry topics too; default false
-	NotifyConsumerIDsChangedEnable  bool  `property:"notifyConsumerIdsChangedEnable"`     // tell consumers when their group changes; default true
-	UseServerSideResetOffset        bool  `property:"useServerSideResetOffset"`           // a reset of offsets is the broker's affair; default true
-	FlushConsumerOffsetInterval     int64 `property:"flushConsumerOffsetInterval"`        // ms from a commit to its being durable; default 5000
-	ConsumerOffsetUpdateVersionStep int64 `property:"consumerOffsetUpdateVersionStep"`    // commits per data version; default 500
-	FlushDelayOffsetInterval        int64 `property:"flushDelayOffsetInterval"`           // ms from a delivery of a delayed message to its being noted on disk; default 10000
-	StartAcceptSendRequestTimeStamp int64 `property:"startAcceptSendRequestTimeStamp"`    // Unix ms before which sends are refused; default 0
-	ValidateSystemTopicWhenUpdate   bool  `property:"validateSystemTopicWhenUpdateTopic"` // administrators may not change system topics; default true
-	ClearRetryTopicWhenDeleteTopic  bool  `property:"clearRetryTopicWhenDeleteTopic"`     // default true
+	LongPollingEnable                 bool  `property:"longPollingEnable"`                  // hold pulls that find nothing; default true
+	ShortPollingTimeMills             int64 `property:"shortPollingTimeMills"`              // ms of the hold otherwise; default 1000
+	LitePullMessageEnable             bool  `property:"litePullMessageEnable"`              // default true
+	RejectPullConsumerEnable          bool  `property:"rejectPullConsumerEnable"`           // refuse pulls of groups without heartbeat; default false
+	EnablePropertyFilter              bool  `property:"enablePropertyFilter"`               // filter by SQL92 for consumers that ask for it; default true, RocketMQ's false
+	FilterDataCleanTimeSpan           int64 `property:"filterDataCleanTimeSpan"`            // ms for which the filter of a group that is gone is remembered; default 24 h
+	FilterSupportRetry                bool  `property:"filterSupportRetry"`                 // filter retry topics too; default false
+	NotifyConsumerIDsChangedEnable    bool  `property:"notifyConsumerIdsChangedEnable"`     // tell consumers when their group changes; default true
+	UseServerSideResetOffset          bool  `property:"useServerSideResetOffset"`           // a reset of offsets is the broker's affair; default true
+	FlushConsumerOffsetInterval       int64 `property:"flushConsumerOffsetInterval"`        // ms from a commit to its being durable; default 5000
+	ConsumerOffsetUpdateVersionStep   int64 `property:"consumerOffsetUpdateVersionStep"`    // commits per data version; default 500
+	FlushDelayOffsetInterval          int64 `property:"flushDelayOffsetInterval"`           // ms from a delivery of a delayed message to its being noted on disk; default 10000
+	StartAcceptSendRequestTimeStamp   int64 `property:"startAcceptSendRequestTimeStamp"`    // Unix ms before which sends are refused; default 0
+	RecallMessageEnable               bool  `property:"recallMessageEnable"`                // producers may recall timer messages; default false
+	AllowRecallWhenBrokerNotWriteable bool  `property:"allowRecallWhenBrokerNotWriteable"`  // also where brokerPermission forbids sends; default true
+	ValidateSystemTopicWhenUpdate     bool  `property:"validateSystemTopicWhenUpdateTopic"` // administrators may not change system topics; default true
+	ClearRetryTopicWhenDeleteTopic    bool  `property:"clearRetryTopicWhenDeleteTopic"`     // default true
 
 	EnableRetryTopicV2                 bool  `property:"enableRetryTopicV2"`                 // popped messages come again by %RETRY%group+topic, not %RETRY%group_topic; default false
 	RetrieveMessageFromPopRetryTopicV1 bool  `property:"retrieveMessageFromPopRetryTopicV1"` // with it, read those of the other name too; default true
@@ -120,6 +122,7 @@ func DefaultOptions() *Options {
 		StoreOptions:                       defaultStoreOptions(),
 		RetrieveMessageFromPopRetryTopicV1: true,
 		ServerLoadBalancerEnable:           true,
+		AllowRecallWhenBrokerNotWriteable:  true,
 	}
 	o.ensureDefaults()
 	return o

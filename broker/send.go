@@ -61,6 +61,7 @@ type sending struct {
 	ids       []byte
 	messages  int64
 	bytes     int64
+	out       int64 // TIMER_OUT_MS of a message that waits for a time; 0: it does not
 }
 
 var sendings = sync.Pool{New: func() any { return new(sending) }}
@@ -347,7 +348,9 @@ func (d *sending) divert(o *Options) error {
 		return nil
 	}
 	if f.timer {
-		return refuse(protocol.SystemError, "accurate timer message is not enabled, timerWheelEnable is false: the delay levels are")
+		out, err := d.s.b.timers.divert(m, o)
+		d.out, d.props = out, m.Properties
+		return err
 	}
 	return nil
 }
@@ -387,6 +390,11 @@ func (d *sending) PutDone(r engine.PutResult) {
 		resp.Fields.AddInt("queueOffset", int64(r.QueueOffset))
 		if len(d.uniqueKey) > 0 {
 			resp.Fields.AddBytes("transactionId", d.uniqueKey)
+		}
+		if d.out > 0 && !d.header.Batch {
+			if h := s.b.recallHandleOf(d.topic.name, d.out, d.uniqueKey); h != "" {
+				resp.Fields.AddBytes("recallHandle", []byte(h))
+			}
 		}
 	}
 	s.addTrace(resp)
@@ -432,6 +440,7 @@ func (d *sending) free() {
 	d.facts = propertyFacts{}
 	d.msg = message.Message{}
 	d.offsets = d.offsets[:0]
+	d.out = 0
 	if cap(d.props) > 64<<10 {
 		d.props = nil
 	}

@@ -3,10 +3,12 @@ package broker
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
 	"github.com/rocketlog/rocketlog/engine"
+	"github.com/rocketlog/rocketlog/engine/timer"
 )
 
 // StoreOptions are RocketMQ's settings of the message store, by its keys and with its units.
@@ -45,13 +47,21 @@ type StoreOptions struct {
 	MaxMsgsNumBatch                   int    `property:"maxMsgsNumBatch"`                   // messages of a query by key; default 64
 	MaxMessageSize                    int    `property:"maxMessageSize"`                    // bytes of a body, or of a batch; default 4 MiB
 	MessageDelayLevel                 string `property:"messageDelayLevel"`                 // default "1s 5s 10s 30s 1m ... 2h"
+	TimerWheelEnable                  bool   `property:"timerWheelEnable"`                  // messages at arbitrary times; default true
+	TimerPrecisionMs                  int64  `property:"timerPrecisionMs"`                  // ms: 100, 200, 500 or 1000; default 1000. A store keeps the one it was begun with
+	TimerRollWindowSlot               int64  `property:"timerRollWindowSlot"`               // slots ahead in which a message waits at most before it goes round; default 172800
+	TimerMaxDelaySec                  int64  `property:"timerMaxDelaySec"`                  // s of the longest delay; default 259200
+	TimerCongestNumEachSlot           int64  `property:"timerCongestNumEachSlot"`           // messages of one slot above which some are refused, above twice as many all; default 2147483647
+	TimerFlushIntervalMs              int64  `property:"timerFlushIntervalMs"`              // ms; default 1000
+	MappedFileSizeTimerLog            int64  `property:"mappedFileSizeTimerLog"`            // bytes; default 100 MiB
+	AppendTopicForTimerDeleteKey      bool   `property:"appendTopicForTimerDeleteKey"`      // a recall names the topic too; default false
 	StorePathRootDir                  string `property:"storePathRootDir"`                  // folder of the data; default $HOME/store
 	StorePathCommitLog                string `property:"storePathCommitLog"`                // folder of the log; default commitlog below the root
 }
 
 // defaultStoreOptions has the switches that are on by default.
 func defaultStoreOptions() StoreOptions {
-	return StoreOptions{MessageIndexEnable: true, CleanFileForciblyEnable: true}
+	return StoreOptions{MessageIndexEnable: true, TimerWheelEnable: true, CleanFileForciblyEnable: true}
 }
 
 // defaultDelayLevels are the delay levels of RocketMQ.
@@ -88,8 +98,35 @@ func (o *StoreOptions) ensureDefaults() {
 	o.MaxFilterMessageSize = cmp.Or(o.MaxFilterMessageSize, 16000)
 	o.MaxMsgsNumBatch = cmp.Or(o.MaxMsgsNumBatch, 64)
 	o.MaxMessageSize = cmp.Or(o.MaxMessageSize, 4<<20)
+	o.TimerPrecisionMs = javaPrecision(cmp.Or(o.TimerPrecisionMs, 1000))
+	o.TimerRollWindowSlot = cmp.Or(o.TimerRollWindowSlot, 2*24*3600)
+	o.TimerMaxDelaySec = cmp.Or(o.TimerMaxDelaySec, 3*24*3600)
+	o.TimerCongestNumEachSlot = cmp.Or(o.TimerCongestNumEachSlot, math.MaxInt32)
+	o.TimerFlushIntervalMs = cmp.Or(o.TimerFlushIntervalMs, 1000)
+	o.MappedFileSizeTimerLog = cmp.Or(o.MappedFileSizeTimerLog, 100<<20)
 	o.MessageDelayLevel = cmp.Or(o.MessageDelayLevel, defaultDelayLevels)
 	o.StorePathRootDir = cmp.Or(o.StorePathRootDir, homeFolder("store"))
+}
+
+// javaPrecision is the precision that Java takes for a number of ms (MessageStoreConfig.setTimerPrecisionMs).
+func javaPrecision(ms int64) int64 {
+	switch {
+	case ms < 200:
+		return 100
+	case ms < 500:
+		return 200
+	case ms < 1000:
+		return 500
+	}
+	return 1000
+}
+
+// timer is the table from RocketMQ's keys to the fields of the timer.
+func (o *StoreOptions) timer() *timer.Options {
+	return &timer.Options{
+		Precision: o.TimerPrecisionMs, RollWindow: o.TimerRollWindowSlot, LogFileSize: o.MappedFileSizeTimerLog,
+		FlushInterval: time.Duration(o.TimerFlushIntervalMs) * time.Millisecond,
+	}
 }
 
 // validate says what of it is wrong.

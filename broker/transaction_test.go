@@ -402,7 +402,7 @@ func TestImmuneHalfMessage(t *testing.T) {
 // The pending transactions of a store of Java's broker are asked about; those that were ended are not, and none is delivered.
 func TestGoldenTransactions(t *testing.T) {
 	o := testOptions(golden.Store(t, golden.Clean))
-	o.MappedFileSizeCommitLog, o.MappedFileSizeConsumeQueue = 1<<20, 4000
+	o.MappedFileSizeCommitLog, o.MappedFileSizeConsumeQueue, o.MappedFileSizeTimerLog = 1<<20, 4000, 1040
 	s, _ := startTransactions(t, o)
 	before := len(s.messagesIn("GT_tran", 0)) + len(s.messagesIn("GT_tran", 1))
 	a := s.producer("GP_tran")

@@ -1,0 +1,326 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/rocketlog/rocketlog/engine"
+	"github.com/rocketlog/rocketlog/engine/timer"
+	"github.com/rocketlog/rocketlog/message"
+	"github.com/rocketlog/rocketlog/remoting/protocol"
+)
+
+// timers delivers messages at arbitrary times (Java's TimerMessageStore, as the broker uses it). A message that asks for
+// one is diverted into the timer topic when it is put; from there package timer delivers it.
+type timers struct {
+	b     *Broker
+	timer atomic.Pointer[timer.Timer] // nil until it is open, and where timerWheelEnable is false
+	file  stateFile                   // config/timermetrics
+
+	changed chan struct{} // there may be counts to persist
+	saved   int64         // the changes of the counts that are on disk; the persister's
+}
+
+// timerMetricsDelay is the time from a change of the counts to its being on disk.
+const timerMetricsDelay = 10 * time.Second
+
+// timerMetrics is the shape of config/timermetrics and of the answer to GET_TIMER_METRICS.
+type timerMetrics struct {
+	DataVersion protocol.DataVersion   `json:"dataVersion"`
+	TimingCount map[string]timingCount `json:"timingCount"`
+}
+
+type timingCount struct {
+	Count     int64 `json:"count"`
+	Timestamp int64 `json:"timeStamp"`
+}
+
+func newTimers(b *Broker, file stateFile) *timers {
+	return &timers{b: b, file: file, changed: make(chan struct{}, 1)}
+}
+
+// start opens the timer over the store, which then takes in and delivers.
+func (t *timers) start(o *Options) error {
+	if !o.TimerWheelEnable || t.b.isSlave() {
+		return nil // what a timer puts, a slave gets from its master
+	}
+	opts := o.timer()
+	opts.FS, opts.Now = o.FS, o.Now
+	opts.Dropped = func(d timer.Drop) {
+		t.b.log.Error("timer message is dropped", "phyOffset", int64(d.PhyOffset), "error", d.Reason)
+	}
+	opts.Failed = func(err error) { t.b.log.Warn("timer task failed; tried again", "error", err) }
+	opened, err := timer.Open(o.StorePathRootDir, &timerQueue{b: t.b}, opts)
+	if err != nil {
+		return err
+	}
+	if saved, err := loadState[timerMetrics](t.file); err != nil {
+		t.b.log.Error("state file is damaged", "error", err)
+	} else if saved != nil {
+		topics := make(map[string]timer.TopicCount, len(saved.TimingCount))
+		for name, n := range saved.TimingCount {
+			topics[name] = timer.TopicCount(n)
+		}
+		opened.SetTopics(topics)
+	}
+	t.timer.Store(opened)
+	opened.Arrived() // what came before it could be told
+	return nil
+}
+
+// close ends the deliveries. The store must still be open.
+func (t *timers) close() error {
+	if opened := t.timer.Load(); opened != nil {
+		return errors.Join(opened.Close(), t.persist())
+	}
+	return nil
+}
+
+// arrived is called by the dispatch for each message of the timer topic.
+func (t *timers) arrived() {
+	if opened := t.timer.Load(); opened != nil {
+		opened.Arrived()
+	}
+}
+
+// persist writes how many messages wait for each topic. It is for those who look: nothing is decided by it.
+func (t *timers) persist() error {
+	opened := t.timer.Load()
+	if opened == nil {
+		return nil
+	}
+	m, changes := t.metrics(opened)
+	if changes == t.saved {
+		return nil
+	}
+	err := t.file.write(m)
+	if err == nil {
+		t.saved = changes
+	}
+	return err
+}
+
+func (t *timers) metrics(opened *timer.Timer) (*timerMetrics, int64) {
+	topics, changes := opened.Topics()
+	m := &timerMetrics{TimingCount: make(map[string]timingCount, len(topics))}
+	m.DataVersion.Next(0, t.b.now().UnixMilli())
+	for name, n := range topics {
+		m.TimingCount[name] = timingCount(n)
+	}
+	return m, changes
+}
+
+// illegal is the refusal of a message that asks for a time that is none (Java's WHEEL_TIMER_MSG_ILLEGAL).
+func (t *timers) illegal(o *Options) error {
+	return refuse(protocol.MessageIllegal, "timer message illegal, the delay time should not be bigger than the max delay %dms; "+
+		"or if set del msg, the delay time should be bigger than the current time", o.TimerMaxDelaySec*1000)
+}
+
+// divert makes m one that waits in the timer topic until the time that it asks for, and returns that time's TIMER_OUT_MS;
+// 0 is now (Java's HookUtils.transformTimerMessage). Properties are new memory then.
+func (t *timers) divert(m *message.Message, o *Options) (out int64, err error) {
+	p := m.Properties
+	if _, ok := p.Get(message.PropertyTimerOutTime); ok || m.Topic == message.TimerTopic {
+		return 0, nil // it has been here
+	}
+	opened := t.timer.Load()
+	if opened == nil {
+		return 0, refuse(protocol.SystemError, "accurate timer message is not enabled, timerWheelEnable is false")
+	}
+	now := t.b.now().UnixMilli()
+	deliver, ok := deliverTime(p, now)
+	_, recalls := p.Get(message.PropertyTimerDeleteKey)
+	switch {
+	case !ok || deliver <= now && recalls || deliver > now && deliver-now > o.TimerMaxDelaySec*1000:
+		return 0, t.illegal(o)
+	case deliver <= now:
+		return 0, nil
+	}
+	out = timer.OutTime(deliver, o.TimerPrecisionMs)
+	if t.congested(opened, out, o.TimerCongestNumEachSlot) {
+		return 0, refuse(protocol.SystemError, "timer message is under flow control, max num limit is %d or the current value is greater than %d and less than %d, trigger random flow control",
+			2*o.TimerCongestNumEachSlot, o.TimerCongestNumEachSlot, 2*o.TimerCongestNumEachSlot)
+	}
+	p = p.Delete(message.PropertyRealTopic).Delete(message.PropertyRealQueueID)
+	kept := make(message.Properties, 0, len(p)+len(m.Topic)+64)
+	kept = append(kept, p...)
+	kept = message.AppendProperty(kept, message.PropertyTimerOutTime, strconv.FormatInt(out, 10))
+	kept = message.AppendProperty(kept, message.PropertyRealTopic, m.Topic)
+	kept = message.AppendProperty(kept, message.PropertyRealQueueID, strconv.Itoa(int(m.QueueID)))
+	m.Topic, m.QueueID, m.Properties = message.TimerTopic, 0, kept
+	return out, nil
+}
+
+// deliverTime is when a message asks to be delivered, in ms; ok is false when it does not say so in a number that means
+// a time.
+func deliverTime(p message.Properties, now int64) (ms int64, ok bool) {
+	for _, by := range []struct {
+		name       string
+		unit, from int64
+	}{
+		{message.PropertyTimerDelaySeconds, 1000, now},
+		{message.PropertyTimerDelayMilliseconds, 1, now},
+		{message.PropertyTimerDeliverTime, 1, 0},
+	} {
+		text, found := p.Get(by.name)
+		if !found {
+			continue
+		}
+		n, err := strconv.ParseInt(string(text), 10, 64)
+		// In Java a delay that is too large for the sum comes out as the past, and is delivered at once.
+		if err != nil || n > (math.MaxInt64-by.from)/by.unit || n < (math.MinInt64+by.from)/by.unit {
+			return 0, false
+		}
+		return by.from + n*by.unit, true
+	}
+	return 0, false
+}
+
+// congested decides whether a slot takes one more message: up to the limit, above it fewer and fewer, above twice the
+// limit none.
+func (t *timers) congested(opened *timer.Timer, out, limit int64) bool {
+	if limit >= math.MaxInt32 {
+		return false
+	}
+	n := opened.InSlot(out)
+	return n > limit && (n >= 2*limit || rand.Int64N(1000) > 1000*(n-limit)/limit)
+}
+
+// timerQueue is the store as the timer sees it.
+type timerQueue struct {
+	b   *Broker
+	res engine.GetResult
+}
+
+// timerBatch bounds the messages that the timer takes in at a time.
+const timerBatch = 256
+
+func (q *timerQueue) MinOffset() message.QueueOffset {
+	return q.b.store.MinOffset(message.TimerTopic, 0)
+}
+func (q *timerQueue) MaxOffset() message.QueueOffset {
+	return q.b.store.MaxOffset(message.TimerTopic, 0)
+}
+func (q *timerQueue) MinPhyOffset() message.PhyOffset { return q.b.store.MinPhyOffset() }
+func (q *timerQueue) MaxPhyOffset() message.PhyOffset { return q.b.store.MaxPhyOffset() }
+func (q *timerQueue) Flush() error                    { return q.b.store.Flush() }
+
+func (q *timerQueue) Records(from message.QueueOffset, visit func(message.Record) bool) (message.QueueOffset, error) {
+	q.changed()
+	q.b.store.Get(&engine.GetRequest{Topic: message.TimerTopic, Offset: from, MaxMsgs: timerBatch}, &q.res)
+	defer q.res.Release()
+	if q.res.Status != engine.Found {
+		return q.res.NextOffset, nil
+	}
+	next := from
+	for _, segment := range q.res.Segments {
+		for len(segment) > 0 {
+			r, err := message.ParseRecord(segment)
+			if err != nil {
+				q.b.log.Error("timer message is dropped: its record is damaged", "queueOffset", int64(next), "error", err)
+				return next + 1, nil
+			}
+			if !visit(r) {
+				return r.QueueOffset(), nil
+			}
+			next = r.QueueOffset() + 1
+			segment = segment[r.Size():]
+		}
+	}
+	return q.res.NextOffset, nil
+}
+
+func (q *timerQueue) Record(at message.PhyOffset, visit func(message.Record)) error {
+	ref, err := q.b.store.RecordAt(at)
+	if errors.Is(err, engine.ErrNoMessage) {
+		return fmt.Errorf("%w: %w", timer.ErrGone, err)
+	}
+	if err != nil {
+		return err
+	}
+	defer ref.Release()
+	visit(ref.Record())
+	return nil
+}
+
+// changed tells that messages are taken in or delivered.
+func (q *timerQueue) changed() {
+	select {
+	case q.b.timers.changed <- struct{}{}:
+	default:
+	}
+}
+
+// timerPut is one delivery under way.
+type timerPut struct {
+	q     *timerQueue
+	topic *topic
+	done  timer.Completion
+}
+
+func (q *timerQueue) Put(m *message.Message, done timer.Completion) {
+	q.changed()
+	t := q.b.topics.get(m.Topic)
+	p := timerPut{q: q, topic: t, done: done}
+	if t != nil {
+		if !t.enter() {
+			p.PutDone(engine.PutResult{Status: engine.MessageIllegal, Err: fmt.Errorf("topic %s is being deleted", m.Topic)})
+			return
+		}
+		defer t.leave()
+	}
+	q.b.store.PutAsync(m, p)
+}
+
+// PutDone tells the timer what became of a delivery.
+func (p timerPut) PutDone(r engine.PutResult) {
+	switch {
+	case r.Status.Stored():
+		if p.topic != nil {
+			p.topic.puts.add(1, int64(r.Size))
+		}
+		p.q.b.stats.put.add(1, int64(r.Size))
+		p.done.PutDone(timer.Outcome{End: r.PhyOffset + message.PhyOffset(r.Size)})
+	case r.Status == engine.MessageIllegal || r.Status == engine.PropertiesSizeExceeded:
+		p.done.PutDone(timer.Outcome{Err: fmt.Errorf("%w: %v: %w", timer.ErrRefused, r.Status, r.Err)})
+	default:
+		p.done.PutDone(timer.Outcome{Err: fmt.Errorf("%v: %w", r.Status, r.Err)})
+	}
+}
+
+// timerCheckpoint answers GET_TIMER_CHECK_POINT.
+func (b *Broker) timerCheckpoint(c *call) error {
+	opened := b.timers.timer.Load()
+	if opened == nil {
+		return refuse(protocol.SystemError, "The checkpoint is null")
+	}
+	c.resp.Body = opened.Checkpoint().Append(nil)
+	return nil
+}
+
+// timerMetrics answers GET_TIMER_METRICS.
+func (b *Broker) timerMetrics(c *call) error {
+	opened := b.timers.timer.Load()
+	if opened == nil {
+		return refuse(protocol.SystemError, "The timer message store is null")
+	}
+	m, _ := b.timers.metrics(opened)
+	return c.json(m)
+}
+
+// timerInfo adds what runtime information says of timers.
+func (b *Broker) timerInfo(table map[string]string) {
+	opened := b.timers.timer.Load()
+	if opened == nil {
+		return
+	}
+	m := opened.Metrics()
+	table["timerReadBehind"] = strconv.FormatInt(max(b.now().UnixMilli()-m.ReadTime, 0)/1000, 10)
+	table["timerOffsetBehind"] = strconv.FormatInt(int64(m.QueueMax-m.QueueOffset), 10)
+	table["timerCongestNum"] = strconv.FormatInt(m.Pending, 10)
+}
