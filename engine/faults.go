@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"runtime/debug"
 
 	"github.com/rocketlog/rocketlog/internal/vfs"
@@ -11,4 +12,10 @@ import (
 func guarded(fn func() error) (err error) {
 	defer vfs.CatchFaults(debug.SetPanicOnFault(true), &err)
 	return fn()
+}
+
+// isFault tells whether err is about such a page. Asking costs an allocation.
+func isFault(err error) bool {
+	var fault *vfs.FaultError
+	return errors.As(err, &fault)
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/rocketlog/rocketlog/commitlog"
 	"github.com/rocketlog/rocketlog/consumequeue"
-	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -157,8 +156,7 @@ const publishEvery = 64
 // when called again, with the record that could not be dispatched.
 func (d *dispatcher) dispatchTo(limit message.PhyOffset, arrived func(*Arrival)) error {
 	err := guarded(func() error { return d.dispatchRecords(limit, arrived) })
-	var fault *vfs.FaultError
-	if err != nil && errors.As(err, &fault) {
+	if err != nil && isFault(err) {
 		d.rewind(d.hand)
 	}
 	return err
