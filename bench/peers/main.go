@@ -88,6 +88,8 @@ func runLoad(args []string) (measure.Result, error) {
 	f.IntVar(&c.Rate, "rate", 5000, "messages/s of endtoend")
 	f.IntVar(&c.ServerPID, "pid", 0, "process whose CPU time is counted")
 	f.Int64Var(&c.Messages, "messages", 0, "stop send after so many messages; 0 is no limit")
+	f.StringVar(&c.Filter, "filter", "", "what a pull wants, of messages sent with -varied: tags or sql; all by default")
+	f.BoolVar(&c.Varied, "varied", false, "send messages that a filter can tell apart")
 	warmup, measured := times(f)
 	f.Parse(args)
 	c.Warmup, c.Measure = *warmup, *measured

@@ -33,7 +33,7 @@ func EndToEnd(c Config) (measure.Result, error) {
 	}
 	defer l.close()
 	e := &endToEnd{config: c, start: time.Now(),
-		consumer: &pullRun{config: c, loop: l, template: newPullTemplate(c.Topic)}}
+		consumer: &pullRun{config: c, loop: l, template: newPullTemplate(c.Topic, "TAG", "*")}}
 	if err := e.openConsumer(); err != nil {
 		return measure.Result{}, err
 	}
@@ -137,7 +137,7 @@ func (e *endToEnd) runProducer() error {
 		}
 		return err
 	}
-	template := newSendTemplate(e.config.Topic, e.config.BodySize)
+	template := newSendTemplate(e.config.Topic, e.config.BodySize, false)
 	millis := time.Now().UnixMilli()
 	first := uint64(millis) << 20 & (1<<40 - 1)
 	interval := time.Second / time.Duration(e.config.Rate)

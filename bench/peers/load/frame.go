@@ -60,22 +60,37 @@ func encode(code int, fields []field, body []byte) []byte {
 type sendTemplate struct {
 	frame                            []byte
 	opaque, queue, time, key, unique int
+	tag, level                       int // 0: the same for all
 	body                             int
 }
 
-func newSendTemplate(topic string, bodySize int) *sendTemplate {
+// Properties that differ from message to message, for pulls with a filter: one in a hundred has tagRare, and they are those
+// with the highest level.
+const (
+	tagCommon   = "TagA"
+	tagRare     = "TagB"
+	placeLevel  = "00"
+	levels      = 100
+	filterTags  = tagRare
+	filterSQL92 = "level > 98"
+)
+
+func newSendTemplate(topic string, bodySize int, varied bool) *sendTemplate {
 	body := make([]byte, bodySize)
 	for i := range body {
 		body[i] = 'a' + byte(i%26)
 	}
 	properties := "KEYS\x01order-" + placeKey + "\x02UNIQ_KEY\x017F000001" + placeUnique +
-		"\x02WAIT\x01true\x02TAGS\x01TagA\x02"
+		"\x02WAIT\x01true\x02TAGS\x01" + tagCommon + "\x02"
+	if varied {
+		properties += "level\x01" + placeLevel + "\x02"
+	}
 	frame := encode(codeSend, []field{
 		{"a", "BenchProducer"}, {"b", topic}, {"c", "TBW102"}, {"d", "8"}, {"e", placeQueue}, {"f", "0"},
 		{"g", placeTime}, {"h", "0"}, {"i", properties}, {"j", "0"}, {"k", "false"}, {"m", "false"},
 		{"n", "broker-a"},
 	}, body)
-	return &sendTemplate{
+	t := &sendTemplate{
 		frame:  frame,
 		opaque: placeAfter(frame, `"opaque":`),
 		queue:  placeAfter(frame, `"e":"`),
@@ -84,6 +99,10 @@ func newSendTemplate(topic string, bodySize int) *sendTemplate {
 		unique: place(frame, placeUnique),
 		body:   len(frame) - bodySize,
 	}
+	if varied {
+		t.tag, t.level = placeAfter(frame, `TAGS\u0001`), placeAfter(frame, `level\u0001`)
+	}
+	return t
 }
 
 // append appends the n-th send of a connection; no two connections make the same keys.
@@ -99,6 +118,14 @@ func (t *sendTemplate) append(dst []byte, opaque, queue int, conn uint64, n uint
 	return dst
 }
 
+// vary gives a send that append made its level, and the tag that goes with it.
+func (t *sendTemplate) vary(frame []byte, level int64) {
+	putDecimal(frame[t.level:t.level+len(placeLevel)], level)
+	if level == levels-1 {
+		copy(frame[t.tag:], tagRare)
+	}
+}
+
 func putKey(dst []byte, conn, n uint64) {
 	putHex(dst[:digitsConn], conn)
 	putHex(dst[len(dst)-digitsCount:], n)
@@ -110,14 +137,14 @@ type pullTemplate struct {
 	opaque, queue, offset int
 }
 
-func newPullTemplate(topic string) *pullTemplate {
+func newPullTemplate(topic, kind, expression string) *pullTemplate {
 	frame := encode(codePull, []field{
 		{"queueId", placeQueue}, {"maxMsgBytes", strconv.Itoa(bytesPerPullClient)},
 		{"maxMsgNums", strconv.Itoa(messagesPerPull)},
 		{"sysFlag", strconv.Itoa(sysFlagSuspend | sysFlagSubscribe)},
 		{"suspendTimeoutMillis", strconv.Itoa(suspendMillis)}, {"commitOffset", "0"}, {"bname", "broker-a"},
-		{"topic", topic}, {"queueOffset", placeOffset}, {"expressionType", "TAG"}, {"subVersion", "1"},
-		{"subscription", "*"}, {"consumerGroup", "BenchConsumer"},
+		{"topic", topic}, {"queueOffset", placeOffset}, {"expressionType", kind}, {"subVersion", "1"},
+		{"subscription", expression}, {"consumerGroup", "BenchConsumer"},
 	}, nil)
 	return &pullTemplate{
 		frame:  frame,

@@ -11,7 +11,7 @@ import (
 
 // TestSendIsWhatItSays reads a patched frame with the real decoders.
 func TestSendIsWhatItSays(t *testing.T) {
-	template := newSendTemplate("BenchLoad", 1024)
+	template := newSendTemplate("BenchLoad", 1024, false)
 	keys := map[string]bool{}
 	for _, test := range []struct {
 		opaque, queue int
@@ -50,7 +50,7 @@ func TestSendIsWhatItSays(t *testing.T) {
 }
 
 func TestPullIsWhatItSays(t *testing.T) {
-	frame := newPullTemplate("BenchLoad").append(nil, opaqueFirst+5, 7, 123_456)
+	frame := newPullTemplate("BenchLoad", "TAG", "*").append(nil, opaqueFirst+5, 7, 123_456)
 	var c remoting.Command
 	if err := remoting.DecodeFrame(frame, &c); err != nil {
 		t.Fatal(err)

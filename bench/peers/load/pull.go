@@ -38,7 +38,14 @@ func Pull(c Config) (measure.Result, error) {
 		return measure.Result{}, err
 	}
 	defer l.close()
-	r := &pullRun{config: c, loop: l, template: newPullTemplate(c.Topic)}
+	kind, expression := "TAG", "*"
+	switch c.Filter {
+	case FilterTags:
+		expression = filterTags
+	case FilterSQL92:
+		kind, expression = "SQL92", filterSQL92
+	}
+	r := &pullRun{config: c, loop: l, template: newPullTemplate(c.Topic, kind, expression)}
 	if err := r.open(); err != nil {
 		return measure.Result{}, err
 	}
@@ -130,6 +137,9 @@ func (r *pullRun) onAnswer(conn *conn, frame []byte) error {
 	}
 	p := &r.pullers[a.opaque-opaqueFirst]
 	r.latency.Record(r.loop.now - p.sentAt)
+	if r.config.Filter != "" {
+		return r.onFiltered(conn, p, a)
+	}
 	if a.code != codeSuccess {
 		return fmt.Errorf("pull of queue %d at %d: %s", p.queue, p.offset, a.describe())
 	}
@@ -139,6 +149,28 @@ func (r *pullRun) onAnswer(conn *conn, frame []byte) error {
 		return fmt.Errorf("pull of queue %d at %d: %d messages and header %s", p.queue, p.offset, count, a.header)
 	}
 	r.messages += int64(count)
+	if p.offset = next; p.offset >= p.end {
+		p.offset = 0
+	}
+	r.pull(conn, p)
+	return nil
+}
+
+// onFiltered counts what the broker looked at, whether it was found or not.
+func (r *pullRun) onFiltered(conn *conn, p *puller, a answer) error {
+	next, ok := number(a.header, nameNext)
+	if !ok || a.code != codeSuccess && a.code != codeRetryAtOnce || next <= p.offset {
+		return fmt.Errorf("filtered pull of queue %d at %d: %s", p.queue, p.offset, a.describe())
+	}
+	count := int64(0)
+	if a.code == codeSuccess {
+		count = int64(eachRecord(a.body, nil))
+	}
+	examined := next - p.offset
+	if rare := examined / levels; count < rare/3 || count > 3*(rare+1) { // the connections' sends mix as they like
+		return fmt.Errorf("filtered pull of queue %d at %d: %d of %d messages", p.queue, p.offset, count, examined)
+	}
+	r.messages += examined
 	if p.offset = next; p.offset >= p.end {
 		p.offset = 0
 	}

@@ -8,6 +8,12 @@ import (
 	"github.com/rocketlog/rocketlog/bench/peers/measure"
 )
 
+// The filters of a pull.
+const (
+	FilterTags  = "tags"
+	FilterSQL92 = "sql"
+)
+
 // Config is a workload.
 type Config struct {
 	Addr     string
@@ -20,6 +26,10 @@ type Config struct {
 	// ServerPID is the process whose CPU time is counted; 0 counts none.
 	ServerPID       int
 	Warmup, Measure time.Duration
+	// Filter chooses one message in a hundred, which must have been sent with Varied: FilterTags or FilterSQL92; none by
+	// default.
+	Filter string
+	Varied bool // give messages levels and tags to filter by
 	// Messages ends Send early when so many were sent.
 	Messages int64
 }
@@ -58,7 +68,7 @@ func Send(c Config) (measure.Result, error) {
 		return measure.Result{}, err
 	}
 	defer l.close()
-	r := &sendRun{config: c, loop: l, template: newSendTemplate(c.Topic, c.BodySize), millis: time.Now().UnixMilli()}
+	r := &sendRun{config: c, loop: l, template: newSendTemplate(c.Topic, c.BodySize, c.Varied), millis: time.Now().UnixMilli()}
 	for i := range c.Conns {
 		if err := r.open(uint64(i)); err != nil {
 			return measure.Result{}, err
@@ -120,7 +130,11 @@ func (s *sender) send() {
 	s.next++
 	s.sentAt[n%latencyWindow] = s.run.loop.now
 	opaque := opaqueFirst + int(n%opaqueCount)
-	s.conn.out = s.run.template.append(s.conn.out, opaque, int(n)%s.run.config.Queues, s.id, n, s.run.millis)
+	at, queues := len(s.conn.out), s.run.config.Queues
+	s.conn.out = s.run.template.append(s.conn.out, opaque, int(n)%queues, s.id, n, s.run.millis)
+	if s.run.config.Varied {
+		s.run.template.vary(s.conn.out[at:], int64(n)/int64(queues)%levels)
+	}
 }
 
 func (s *sender) onAnswer(frame []byte) error {

@@ -135,7 +135,7 @@ func (e *Env) startJavaBroker() (*server, error) {
 	}
 	store := filepath.Join(e.run, "store")
 	conf, err := e.configure("brokerName=broker-a", "brokerIP1=127.0.0.1", "listenPort="+strconv.Itoa(port),
-		"storePathRootDir="+store, "storePathCommitLog="+filepath.Join(store, "commitlog"))
+		"enablePropertyFilter=true", "storePathRootDir="+store, "storePathCommitLog="+filepath.Join(store, "commitlog"))
 	if err != nil {
 		return nil, err
 	}
@@ -232,6 +232,45 @@ func brokerBars(m Medians) []Bar {
 		atMost("pull: CPU a message of Java's broker", "µs", ours["pull"].CPU, java["pull"].CPU, 0.5),
 		atMost("end to end: p50 of Java's broker", "µs", ours["endtoend"].P50, java["endtoend"].P50, 1.0/3),
 		atMost("end to end: p99 of Java's broker", "µs", ours["endtoend"].P99, java["endtoend"].P99, 1.0/3))
+}
+
+// filterStudy pulls with filters that one message in a hundred passes; what is counted is what the broker looks at.
+func filterStudy() Study {
+	side := func(name string, missing func(*Env) string, start func(*Env) (*server, error)) Side {
+		return Side{Name: name, Missing: missing, Run: func(e *Env) (Results, error) {
+			s, err := start(e)
+			if err != nil {
+				return nil, err
+			}
+			defer s.stop()
+			if _, err := e.load(s, "send", 0, "-measure=1m", "-varied", "-messages="+strconv.Itoa(backlog)); err != nil {
+				return nil, err
+			}
+			results := Results{}
+			for _, filter := range []string{load.FilterTags, load.FilterSQL92} {
+				if results[filter], err = e.load(s, "pull", e.Measure, "-filter="+filter); err != nil {
+					return nil, err
+				}
+			}
+			return results, nil
+		}}
+	}
+	return Study{
+		Name:  "filter",
+		Title: "broker: pulls of 1 message in 100, by tag and by SQL92; messages looked at",
+		Sides: []Side{side("ours", nil, (*Env).startOurBroker), side("java", (*Env).missingJava, (*Env).startJavaBroker)},
+		Bars: func(m Medians) []Bar {
+			java, ok := m["java"]
+			if !ok {
+				return []Bar{missing("filtered pulls beside Java's broker", "no Java")}
+			}
+			var bars []Bar
+			for _, filter := range []string{load.FilterTags, load.FilterSQL92} {
+				bars = append(bars, atLeast(filter+": messages looked at by Java's broker", "/s", m["ours"][filter].Rate, java[filter].Rate, 3))
+			}
+			return bars
+		},
+	}
 }
 
 // idleStudy measures our broker, with its name server inside, doing nothing.

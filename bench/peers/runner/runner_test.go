@@ -54,7 +54,7 @@ func TestBarsJudgeEveryStudy(t *testing.T) {
 			if side.Name == "ours" {
 				r = ours
 			}
-			m[side.Name] = Results{"put": r, "open": r, "send": r, "pull": r, "endtoend": r, "ready": r, "idle": r}
+			m[side.Name] = Results{"put": r, "open": r, "send": r, "pull": r, "endtoend": r, "ready": r, "idle": r, "tags": r, "sql": r}
 		}
 		return m
 	}
