@@ -212,7 +212,10 @@ func (g *getter) unreadable(q *consumequeue.ConsumeQueue, err error) {
 // take adds the messages of some entries and tells when the batch is full.
 func (g *getter) take(units []consumequeue.Unit) (full bool) {
 	res := g.res
-	for _, u := range units {
+	for i, u := range units {
+		if g.req.Filter != nil && i+filterAhead < len(units) {
+			g.prefetch(units[i+filterAhead])
+		}
 		if g.full(u) {
 			return true
 		}
@@ -232,6 +235,30 @@ func (g *getter) take(units []consumequeue.Unit) (full bool) {
 		res.Status = status
 	}
 	return false
+}
+
+// filterAhead is how many entries before its turn a record is asked for that a
+// filter may look into. One at a time each waits for memory: twice as long as
+// the filter takes.
+const filterAhead = 4
+
+// filterTextSize is about what lies behind a record's body: its topic and
+// properties.
+const filterTextSize = 256
+
+// prefetch has the processor bring in what a filter reads of a record: its
+// header, and the end, where the properties are.
+func (g *getter) prefetch(u consumequeue.Unit) {
+	n := len(g.res.held)
+	if n == 0 || !g.req.Filter.MatchTags(u.TagsCode) {
+		return
+	}
+	record := g.res.held[n-1].bytes(u.Offset, u.Size)
+	if record == nil {
+		return
+	}
+	vfs.Prefetch(record[:min(message.RecordSizeMin, len(record))])
+	vfs.Prefetch(record[max(0, len(record)-filterTextSize):])
 }
 
 // add collects the message of one entry, or tells why not.
