@@ -92,6 +92,13 @@ public final class Agent {
                 case "offsets":
                     Reader.offsets(this, args);
                     break;
+                case "pop":
+                case "ack":
+                case "postpone":
+                case "deadletter":
+                case "poppush":
+                    pop(args);
+                    break;
                 case "stop":
                     stop(args);
                     break;
@@ -100,6 +107,15 @@ public final class Agent {
             }
         } catch (Throwable e) {
             new Event(args.id, "failed").put("error", describe(e)).print();
+        }
+    }
+
+    /** Found by its name, since it does not compile with clients that cannot pop. */
+    private void pop(Args args) throws Exception {
+        try {
+            Class.forName("rocketlog.interop.Popper").getDeclaredMethod("run", Agent.class, Args.class).invoke(null, this, args);
+        } catch (java.lang.reflect.InvocationTargetException e) {
+            throw e.getCause() instanceof Exception ? (Exception) e.getCause() : e;
         }
     }
 
