@@ -156,7 +156,7 @@ func copyTo(dst, raw []byte) (err error) {
 
 // appended tells those who follow the log.
 func (l *CommitLog) appended() {
-	if !l.opts.SyncFlush {
+	if !l.confirmsDurable() {
 		l.opts.OnAppend()
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rocketlog/rocketlog/internal/invariants"
 	"github.com/rocketlog/rocketlog/internal/mappedfile"
 	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
@@ -240,10 +241,15 @@ func (l *CommitLog) FlushedOffset() message.PhyOffset { return message.PhyOffset
 // ConfirmOffset returns the offset up to which records may be dispatched:
 // with SyncFlush what is on disk, else what can be read.
 func (l *CommitLog) ConfirmOffset() message.PhyOffset {
-	if l.opts.SyncFlush {
+	if l.confirmsDurable() {
 		return l.FlushedOffset()
 	}
 	return l.CommittedOffset()
+}
+
+// confirmsDurable tells whether nothing is confirmed before it is on disk.
+func (l *CommitLog) confirmsDurable() bool {
+	return l.opts.SyncFlush && !invariants.Broken(invariants.DispatchBeforeDurable)
 }
 
 // FileSize returns the size of each file in bytes.

@@ -243,7 +243,7 @@ func (l *CommitLog) commit() error {
 		l.put.Lock()
 		l.put.room.Broadcast()
 		l.put.Unlock()
-		if !l.opts.SyncFlush {
+		if !l.confirmsDurable() {
 			l.opts.OnAppend()
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/rocketlog/rocketlog/commitlog"
+	"github.com/rocketlog/rocketlog/internal/invariants"
 	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
@@ -100,7 +101,8 @@ type awaited struct{ disk, slaves bool }
 // waits tells what the sender of m waits for, or why the put is refused.
 func (s *Store) waits(m *message.Message) (awaited, error) {
 	slaves, err := s.replicas().Admit()
-	w := awaited{s.opts.FlushDiskType == SyncFlush, slaves}
+	disk := s.opts.FlushDiskType == SyncFlush && !invariants.Broken(invariants.AckBeforeSync)
+	w := awaited{disk, slaves}
 	if (w == awaited{} && err == nil) || !message.Properties(m.Properties).WaitStored() {
 		return awaited{}, nil
 	}

@@ -7,7 +7,8 @@
 //
 // Main names: Enabled, CloseChecker (a second Close, or a use after it, is a
 // bug that names itself) and Mangle (a borrowed buffer kept too long shows
-// garbage at once).
+// garbage at once). Broken is the other way round: with the tag "broken" a test
+// can break the engine, so that it is known to notice.
 //
 // Invariants:
 //
@@ -15,6 +16,7 @@
 //     has no size.
 //  2. A failed assertion panics: it is a bug of ours, never a matter of bytes
 //     from disk or wire.
+//  3. Without the tag "broken" nothing is broken: Broken is false at compile time.
 //
 // All of it may be used by any number of goroutines, except that Mangle writes
 // to the buffer, which must be the caller's alone by then.

@@ -34,13 +34,16 @@ type Campaign struct {
 // silence is after how much time without a new history a worker hangs.
 const silence = 2 * time.Minute
 
-// shrinkTries bounds how often a history that failed is run again.
-const shrinkTries = 300
+// A history that failed is run again to make it shorter, so often and so long.
+const (
+	shrinkTries   = 300
+	shrinkSeconds = 15
+)
 
 // Failure is a history that did not agree.
 type Failure struct {
 	Seed   uint64
-	Keep   []int // nil if it was not made shorter
+	Keep   []int // the operations that are left of it
 	Reason string
 	Ops    []string
 }
@@ -222,34 +225,47 @@ func Work(t *testing.T, text string) {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		stop.Store(true)
 	}()
+	var seconds atomic.Int64 // of a clock outside of the bubble
+	go func() {
+		for range time.Tick(time.Second) {
+			seconds.Add(1)
+		}
+	}()
 	var stats Stats
 	synctest.Test(t, func(*testing.T) {
 		for n, seed := 0, j.Seed; (j.Count == 0 || n < j.Count) && !stop.Load(); n, seed = n+1, seed+j.Step {
 			tell(report{Seed: seed})
-			if f := j.runOne(seed, &stats, func() { tell(report{Seed: seed}) }); f != nil {
-				tell(report{Failed: f})
-				break
+			h, err := j.runHistory(seed, &stats)
+			if err == nil {
+				continue
 			}
+			tell(report{Failed: newFailure(h, err)})
+			until := seconds.Load() + shrinkSeconds
+			h, err = shrink(h, err, shrinkTries, func(part History) error {
+				if seconds.Load() > until {
+					return nil
+				}
+				return runAll(part, j.Crashes, new(Stats))
+			})
+			tell(report{Failed: newFailure(h, err)})
+			break
 		}
 	})
 	tell(report{Stats: &stats})
 }
 
-// runOne runs the history of a seed; one that fails is made shorter.
-func (j *job) runOne(seed uint64, stats *Stats, alive func()) *Failure {
+// runHistory runs the history of a seed, or what is to be kept of it.
+func (j *job) runHistory(seed uint64, stats *Stats) (History, error) {
 	h := newHistory(seed, j.Crashes)
 	if j.Keep != nil {
 		h = h.only(j.Keep)
 	}
-	err := runAll(h, j.Crashes, stats)
-	if err == nil {
-		return nil
-	}
-	h, err = shrink(h, err, func(part History) error {
-		alive()
-		return runAll(part, j.Crashes, new(Stats))
-	}, shrinkTries)
-	f := &Failure{Seed: seed, Reason: err.Error()}
+	return h, runAll(h, j.Crashes, stats)
+}
+
+// newFailure names what failed.
+func newFailure(h History, err error) *Failure {
+	f := &Failure{Seed: h.Seed, Reason: err.Error()}
 	for _, op := range h.Ops {
 		f.Keep = append(f.Keep, op.Number)
 		f.Ops = append(f.Ops, op.String())

@@ -144,7 +144,7 @@ func (w *world) finish() error {
 // shrink takes operations away from a history that failed with err, as long as
 // it still does, and returns what is left with how it fails. It gives up after
 // a number of tries, as goroutines may not interleave the same way twice.
-func shrink(h History, err error, fails func(History) error, tries int) (History, error) {
+func shrink(h History, err error, tries int, fails func(History) error) (History, error) {
 	for n := max(1, len(h.Ops)/2); tries > 0; n = max(1, n/2) {
 		shorter := false
 		for at := 0; at < len(h.Ops) && tries > 0; tries-- {
