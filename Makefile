@@ -3,10 +3,14 @@
 BIN   ?= bin
 STORE ?= ./store
 FUZZTIME ?= 10s
-CRASHES ?= 1000
 SIMS    ?= 100000
+# How long meta and crash run; with COUNT so many histories, with SEED (and KEEP) that one again.
+TIME  ?= 1m
+COUNT ?=
+SEED  ?=
+KEEP  ?=
 
-.PHONY: help build run test vet race fuzz-smoke crash sim interop interop-long bench bench-peers clean
+.PHONY: help build run test vet race fuzz-smoke meta crash broken sim interop interop-long bench bench-peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -35,8 +39,17 @@ fuzz-smoke: ## each fuzz target for FUZZTIME
 		done; \
 	done
 
-crash: ## the engine's crash tests over CRASHES histories in each mode
-	go test -count=1 -timeout 0 -run 'PowerLoss|TestKill|CrashDuringRecovery' ./commitlog ./engine -args -crashes=$(CRASHES)
+CAMPAIGN = go test -count=1 -timeout 0 -v ./fuzz -args \
+	$(if $(SEED),-seed=$(SEED) -keep=$(KEEP),$(if $(COUNT),-count=$(COUNT),-time=$(TIME))) -test.run
+
+meta: ## random histories of the engine against a model, for TIME or COUNT of them, or the one of SEED
+	$(CAMPAIGN) '^TestMeta$$'
+
+crash: ## simulated crashes at every kind of moment, for TIME or COUNT histories, or the one of SEED
+	$(CAMPAIGN) '^TestCrash$$'
+
+broken: ## engines broken on purpose are caught, each within a minute
+	go test -count=1 -v -tags broken -run '^TestBroken$$' ./fuzz
 
 sim: ## SIMS simulated clusters of a master and its slaves; again with SEED=n
 	go test -count=1 -timeout 0 -v -run Replication ./internal/sim -args -sim.runs=$(SIMS) $(if $(SEED),-sim.seed=$(SEED))
