@@ -166,6 +166,14 @@ func (l *CommitLog) appended() {
 // appends take less than a millisecond, and calls with 0 when they do not.
 func (l *CommitLog) ShareClock(n int) { l.clockShare.Store(int32(n)) }
 
+// NotBefore makes the store time of records appended from now on at least ms:
+// that of the last record, if recovery did not read it.
+func (l *CommitLog) NotBefore(ms int64) {
+	l.put.Lock()
+	defer l.put.Unlock()
+	l.put.storeTime = max(l.put.storeTime, ms)
+}
+
 // storeTimeLocked returns the present time in ms, never less than before.
 func (l *CommitLog) storeTimeLocked() int64 {
 	share := int(l.clockShare.Load())

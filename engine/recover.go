@@ -320,10 +320,21 @@ func (s *Store) mendQueues(missing bool) (rebuilt []string, err error) {
 			return nil, err
 		}
 	}
+	var newest consumequeue.Unit
 	for _, q := range s.queues.Queues() {
-		if cause := s.verifyLast(q); cause != nil {
-			causes[q.Key()] = cause
+		u, ok := q.Last()
+		if !ok {
+			continue
 		}
+		if cause := s.verifyLast(q, u); cause != nil {
+			causes[q.Key()] = cause
+		} else if u.Offset >= newest.Offset {
+			newest = u
+		}
+	}
+	// The clock may have been set back since the newest message was put.
+	if t, ok := s.storeTime(newest); ok {
+		s.log.NotBefore(t)
 	}
 	for key, cause := range causes {
 		if _, err := s.rebuildQueue(key, s.ReputOffset(), cause); err != nil {
@@ -374,11 +385,10 @@ func (s *Store) findMissing(causes map[consumequeue.Key]error) error {
 	return it.Err()
 }
 
-// verifyLast tells what is wrong with the last entry of a queue. That of a
+// verifyLast tells what is wrong with u, the last entry of a queue. That of a
 // message which the log deleted is not.
-func (s *Store) verifyLast(q *consumequeue.ConsumeQueue) error {
-	u, ok := q.Last()
-	if !ok || u.Offset < s.log.MinOffset() || s.inLog(q.Key(), q.MaxOffset()-1, u) {
+func (s *Store) verifyLast(q *consumequeue.ConsumeQueue, u consumequeue.Unit) error {
+	if u.Offset < s.log.MinOffset() || s.inLog(q.Key(), q.MaxOffset()-1, u) {
 		return nil
 	}
 	return fmt.Errorf("its last entry points to offset %d of the log, where no message of it is", u.Offset)

@@ -456,6 +456,30 @@ func TestRetentionByAge(t *testing.T) {
 	clean(begin.Add(4*24*time.Hour+time.Minute), true) // both
 }
 
+// Store times grow along the log (commitlog invariant 2), also when the clock was
+// set back while the store was stopped or killed.
+func TestStoreTimesGrowOverRestarts(t *testing.T) {
+	for _, killed := range []bool{false, true} {
+		fs := vfs.NewCrashFS(1)
+		now := time.UnixMilli(1_000_000_000_000)
+		opts := small()
+		opts.FS, opts.Now = fs, func() time.Time { return now }
+		s := open(t, "/store", opts)
+		first := s.Put(newMessage("T0", 0, "k1", []byte("x")))
+		dispatched(t, s)
+		if killed {
+			opts.FS = fs.Kill()
+		}
+		must(t, s.Close())
+		now = now.Add(-time.Hour)
+		s = open(t, "/store", opts)
+		if second := s.Put(newMessage("T0", 0, "k2", []byte("x"))); second.StoreTimestamp < first.StoreTimestamp {
+			t.Errorf("killed %v: a message is stored at %d, the one before at %d", killed, second.StoreTimestamp, first.StoreTimestamp)
+		}
+		must(t, s.Close())
+	}
+}
+
 func TestEveryCallbackHasADefault(t *testing.T) {
 	var l EventListener
 	l.EnsureDefaults()
