@@ -178,8 +178,8 @@ func (c *Cluster) fail(err error) {
 
 // checkHeld is invariant 3.
 func (c *Cluster) checkHeld(p *put, when string) {
-	if !c.keepsAcknowledged() && when != "when it is answered" {
-		return
+	if !c.keepsAcknowledged() {
+		return // a slave may have lost it while its acknowledgement was under way
 	}
 	held := 0
 	for _, s := range c.slaves {
