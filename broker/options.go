@@ -78,7 +78,7 @@ type Options struct {
 	PopFromRetryProbability            int32 `property:"popFromRetryProbability"`            // percent of pops that look for retried messages first; default 20
 	PopPollingSize                     int   `property:"popPollingSize"`                     // pops of a group that wait at one queue at most; default 1024
 	MaxPopPollingSize                  int   `property:"maxPopPollingSize"`                  // pops that wait at most; default 100000
-	MaxPopInFlight                     int   `property:"maxPopInFlight"`                     // pops not acknowledged at most before more are refused, about 300 B each (not RocketMQ's); default 1000000
+	MaxPopInFlight                     int   `property:"maxPopInFlight"`                     // pops not acknowledged that are kept in memory, about 300 B each; more go through the timer, or are refused without it (not RocketMQ's); default 1000000
 
 	ServerLoadBalancerEnable  bool   `property:"serverLoadBalancerEnable"`  // share queues out among consumers that let the broker do it; default true
 	DefaultMessageRequestMode string `property:"defaultMessageRequestMode"` // PULL or POP, for such consumers; default PULL

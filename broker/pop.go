@@ -328,7 +328,7 @@ func (d *popping) collect() error {
 	d.revive = pop.OrderQueue
 	if !d.order {
 		d.revive = p.log.next()
-		if p.log.full() {
+		if p.log.full() && !p.log.parks() {
 			return refuse(protocol.SystemBusy, "[POP_IN_FLIGHT]system busy, start flow control for a while: %d pops are not acknowledged, at most %d may",
 				p.log.open.Load(), o.MaxPopInFlight)
 		}

@@ -73,7 +73,7 @@ func (p *popper) ack(c *call) error {
 			Topic: t.name, Group: group, Queue: h.QueueID, Start: receipt.StartOffset, PopTime: receipt.PopTime, BrokerName: receipt.BrokerName,
 		},
 		Offsets: []int64{h.Offset},
-	})
+	}, receipt.VisibleAt())
 	return popAnswer(r, p.b.options())
 }
 
@@ -162,7 +162,7 @@ func (p *popper) ackEntry(e *protocol.BatchAck, brokerName string) error {
 	r := p.log.ack(e.ReviveQueueID, &pop.Ack{
 		Key:     pop.Key{Topic: t.name, Group: group, Queue: e.QueueID, Start: e.StartOffset, PopTime: e.PopTime, BrokerName: brokerName},
 		Offsets: offsets,
-	})
+	}, e.PopTime+e.InvisibleTime)
 	return popAnswer(r, p.b.options())
 }
 
@@ -205,7 +205,7 @@ func (p *popper) changeInvisible(c *call) error {
 	lock := p.lock(t.name, group, h.QueueID)
 	lock.Lock()
 	defer lock.Unlock()
-	if err := popAnswer(p.log.replace(receipt.ReviveQueue, &old, next), b.options()); err != nil {
+	if err := popAnswer(p.log.replace(receipt.ReviveQueue, &old, receipt.VisibleAt(), next), b.options()); err != nil {
 		return err
 	}
 	answer.PopTime = next.PopTime

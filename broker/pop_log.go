@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -32,7 +33,8 @@ var reviveRetry = [...]time.Duration{
 //
 // A record is written straight to the revive topic, where Java lets the timer put it when its time has come: the ledger
 // knows the times, and every put through the timer is two. Java's revive reads such records as its own: see
-// docs/design/0014-pop.md. Records that a Java broker has left in the timer come by that way, and are followed.
+// docs/design/0014-pop.md. What is invisible for long, or finds no room in memory, goes through the timer here too, and is
+// followed when it comes by that way, as are the records that a Java broker has left there.
 type reviveLog struct {
 	b     *Broker
 	topic string
@@ -127,8 +129,18 @@ func (l *reviveLog) full() bool { return l.open.Load() >= l.max }
 // next picks the queue for the checkpoints of one pop.
 func (l *reviveLog) next() int32 { return int32(l.turn.Add(1) % reviveQueues) }
 
-// add makes a checkpoint durable and open. The caller holds the lock of its queue and group, and none is open by its key.
+// parkAfter is the invisible time from which a checkpoint is left to the timer, as Java leaves all: it needs no memory until
+// its time comes, and does not keep the log from being settled for so long.
+const parkAfter = 5 * time.Minute
+
+// add makes a checkpoint durable and open, or leaves it to the timer. The caller holds the lock of its queue and group, and
+// none is open by its key.
 func (l *reviveLog) add(queue int32, c *pop.Checkpoint) engine.PutResult {
+	if l.full() || c.InvisibleTime >= parkAfter.Milliseconds() {
+		if r, ok := l.park(queue, pop.TagCheckpoint, pop.AppendCheckpoint(nil, c), pop.AppendCheckpointID(nil, c), c.VisibleAt()-parkAhead); ok {
+			return r
+		}
+	}
 	r := l.write(queue, pop.TagCheckpoint, pop.AppendCheckpoint(nil, c))
 	if !r.Status.Stored() {
 		return r
@@ -145,19 +157,24 @@ func (l *reviveLog) add(queue int32, c *pop.Checkpoint) engine.PutResult {
 	return r
 }
 
-// ack makes an acknowledgement durable, of those of its offsets that are open; none is success too: the message has come
-// again or is done.
-func (l *reviveLog) ack(queue int32, a *pop.Ack) engine.PutResult {
+// ack makes an acknowledgement durable, of those of its offsets that are open. Those of no open checkpoint are in the timer,
+// by us or by a Java broker, as long as they are invisible: the acknowledgement goes the same way. None is success too: the
+// message has come again or is done.
+func (l *reviveLog) ack(queue int32, a *pop.Ack, visibleAt int64) engine.PutResult {
 	q := &l.queues[queue]
-	open := a.Offsets[:0]
 	q.mu.Lock()
-	for _, offset := range a.Offsets {
-		if q.mu.ledger.Holds(&a.Key, offset) {
-			open = append(open, offset)
-		}
+	known := q.mu.ledger.Has(&a.Key)
+	if known {
+		a.Offsets = slices.DeleteFunc(a.Offsets, func(offset int64) bool { return !q.mu.ledger.Holds(&a.Key, offset) })
 	}
 	q.mu.Unlock()
-	if a.Offsets = open; len(open) == 0 {
+	if len(a.Offsets) == 0 {
+		return engine.PutResult{Status: engine.PutOK}
+	}
+	if !known {
+		if r, ok := l.park(queue, a.Tag(), pop.AppendAck(nil, a), pop.AppendAckID(nil, a), visibleAt); ok {
+			return r
+		}
 		return engine.PutResult{Status: engine.PutOK}
 	}
 	r := l.write(queue, a.Tag(), pop.AppendAck(nil, a))
@@ -173,7 +190,7 @@ func (l *reviveLog) ack(queue int32, a *pop.Ack) engine.PutResult {
 
 // replace adds a checkpoint in place of the one message of an old one. Between the two records a crash leaves both: the
 // message may come twice, and comes.
-func (l *reviveLog) replace(queue int32, old *pop.Key, c *pop.Checkpoint) engine.PutResult {
+func (l *reviveLog) replace(queue int32, old *pop.Key, visibleAt int64, c *pop.Checkpoint) engine.PutResult {
 	for l.has(queue, &c.Key) {
 		c.PopTime++ // another of that millisecond
 	}
@@ -181,7 +198,7 @@ func (l *reviveLog) replace(queue int32, old *pop.Key, c *pop.Checkpoint) engine
 	if !r.Status.Stored() {
 		return r
 	}
-	return l.ack(queue, &pop.Ack{Key: *old, Offsets: []int64{c.Offsets[0]}})
+	return l.ack(queue, &pop.Ack{Key: *old, Offsets: []int64{c.Offsets[0]}}, visibleAt)
 }
 
 // has tells whether a checkpoint is open. It stays so while its key's lock is held, where it is not.
@@ -192,16 +209,40 @@ func (l *reviveLog) has(queue int32, k *pop.Key) bool {
 	return q.mu.ledger.Has(k)
 }
 
+// parkAhead is how long before its time the timer is to bring a checkpoint, ms: before its acknowledgements, which it brings
+// at their time, in another slot of a second.
+const parkAhead = 1000
+
+// park leaves a record to the timer, as Java does, until a time. It is false when that is past, or there is no timer.
+func (l *reviveLog) park(queue int32, tag string, body, id []byte, at int64) (engine.PutResult, bool) {
+	now := l.b.now().UnixMilli()
+	if at <= now || !l.parks() {
+		return engine.PutResult{}, false
+	}
+	m := l.record(queue, tag, body, now, at)
+	m.Properties = message.AppendProperty(m.Properties, message.PropertyUniqueKey, id)
+	if out, err := l.b.timers.divert(m, l.b.options()); err != nil || out == 0 {
+		return engine.PutResult{}, false
+	}
+	return l.b.put(m), true
+}
+
+// parks tells whether records can be left to the timer.
+func (l *reviveLog) parks() bool { return l.b.timers.timer.Load() != nil }
+
 // write puts a record. Its time of delivery is now: that is how Java's revive tells how far the log has come.
 func (l *reviveLog) write(queue int32, tag string, body []byte) engine.PutResult {
 	now := l.b.now().UnixMilli()
+	return l.b.put(l.record(queue, tag, body, now, now))
+}
+
+func (l *reviveLog) record(queue int32, tag string, body []byte, now, at int64) *message.Message {
 	var p message.Properties
-	p = message.AppendProperty(p, message.PropertyTimerDeliverTime, strconv.FormatInt(now, 10))
+	p = message.AppendProperty(p, message.PropertyTimerDeliverTime, strconv.FormatInt(at, 10))
 	p = message.AppendProperty(p, message.PropertyTags, tag)
-	return l.b.put(&message.Message{
-		Topic: l.topic, QueueID: queue, Body: body, Properties: p, BornTimestamp: now,
-		BornHost: l.b.storeHost, StoreHost: l.b.storeHost,
-	})
+	return &message.Message{
+		Topic: l.topic, QueueID: queue, Body: body, Properties: p, BornTimestamp: now, BornHost: l.b.storeHost, StoreHost: l.b.storeHost,
+	}
 }
 
 // follow applies the records of the queue that are not, up to its end.

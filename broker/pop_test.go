@@ -230,7 +230,7 @@ func TestPopPostpone(t *testing.T) {
 	list := s.pop(popHeader("T"))
 	soon := s.postpone(list[0], 5*time.Second, false)
 	s.postpone(list[1], 5*time.Second, true)
-	later := s.postpone(list[2], 600*time.Second, false)
+	later := s.postpone(list[2], 299*time.Second, false)
 	s.settled(3)
 	s.ack(soon)
 	s.settled(2)
@@ -245,7 +245,7 @@ func TestPopPostpone(t *testing.T) {
 	if got := s.pop(popHeader("T")); got != nil {
 		t.Fatalf("popped %v before its time", poppedBodies(got))
 	}
-	s.pass(600 * time.Second)
+	s.pass(200 * time.Second)
 	s.retried(2)
 	s.ack(later)
 	if got := s.pop(popHeader("T")); len(got) != 1 || got[0].body != "m2" || got[0].times != 1 {
@@ -314,7 +314,7 @@ func TestPopRefuses(t *testing.T) {
 }
 
 func TestPopBoundsWhatIsOpen(t *testing.T) {
-	s := startPop(t, func(o *Options) { o.MaxPopInFlight = 2 })
+	s := startPop(t, func(o *Options) { o.MaxPopInFlight, o.TimerWheelEnable = 2, false })
 	s.fill("T", "m", 5)
 	h := popHeader("T")
 	h.MaxMsgNums = 1
@@ -505,6 +505,35 @@ func TestPopSurvivesRestart(t *testing.T) {
 				t.Fatalf("popped %+v", got)
 			}
 		})
+	}
+}
+
+// TestPopThroughTheTimer pops for so long that checkpoint and acknowledgements wait in the timer, as all of Java's do.
+func TestPopThroughTheTimer(t *testing.T) {
+	s := startPop(t, nil)
+	s.fill("T", "m", 3)
+	h := popHeader("T")
+	h.InvisibleTime = 600_000
+	list := s.pop(h)
+	s.ack(list[1])
+	s.dispatched(message.TimerTopic, 0, 2)
+	if n := s.popper.log.open.Load(); n != 0 {
+		t.Fatalf("%d pops are in memory", n)
+	}
+	var again []popMessage
+	for range 100 { // the timer goes on second by second
+		s.pass(10 * time.Second)
+		s.timers.arrived()
+		if again = append(again, s.pop(popHeader("T"))...); len(again) >= 2 {
+			break
+		}
+		if s.ahead.Load() < 600_000 && again != nil {
+			t.Fatalf("popped %v before their time", poppedBodies(again))
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if got := poppedBodies(again); !slices.Equal(got, []string{"m0", "m2"}) || again[0].times != 1 {
+		t.Fatalf("popped %v", got)
 	}
 }
 
