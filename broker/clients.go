@@ -362,13 +362,23 @@ type producerTable struct {
 	mu struct {
 		sync.RWMutex
 		groups map[string]map[channel]*client
+		byID   map[string]client // of each id the last that registered
 	}
 }
 
 func newProducerTable(now func() time.Time) *producerTable {
 	t := &producerTable{now: now}
 	t.mu.groups = map[string]map[channel]*client{}
+	t.mu.byID = map[string]client{}
 	return t
+}
+
+// withID returns the producer of that client id.
+func (t *producerTable) withID(id string) (c client, ok bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	c, ok = t.mu.byID[id]
+	return c, ok
 }
 
 func (t *producerTable) register(group string, c client) {
@@ -381,6 +391,7 @@ func (t *producerTable) register(group string, c client) {
 		t.mu.groups[strings.Clone(group)] = g
 	}
 	g[c.channel] = &c
+	t.mu.byID[c.id] = c
 }
 
 func (t *producerTable) unregister(group string, ch channel) {
@@ -399,10 +410,27 @@ func (t *producerTable) closed(ch channel) {
 
 func (t *producerTable) leaveLocked(group string, ch channel) {
 	g := t.mu.groups[group]
+	c := g[ch]
 	delete(g, ch)
 	if g != nil && len(g) == 0 {
 		delete(t.mu.groups, group)
 	}
+	if c != nil {
+		t.forgetIDLocked(c)
+	}
+}
+
+// forgetIDLocked takes out the id of a client that left a group, unless its connection is in another.
+func (t *producerTable) forgetIDLocked(c *client) {
+	if t.mu.byID[c.id].channel != c.channel {
+		return
+	}
+	for _, g := range t.mu.groups {
+		if g[c.channel] != nil {
+			return
+		}
+	}
+	delete(t.mu.byID, c.id)
 }
 
 // expire takes out the clients that have been silent for too long, and returns their channels.
@@ -414,11 +442,8 @@ func (t *producerTable) expire() (silent []channel) {
 		for ch, c := range g {
 			if now.Sub(c.lastSeen) > clientLife {
 				silent = append(silent, ch)
-				delete(g, ch)
+				t.leaveLocked(group, ch)
 			}
-		}
-		if len(g) == 0 {
-			delete(t.mu.groups, group)
 		}
 	}
 	return silent

@@ -34,6 +34,9 @@ func (b *Broker) handle(s *remoting.Server, main bool) {
 	} {
 		s.Handle(code, answer(h), remoting.Inline())
 	}
+	for _, code := range []protocol.RequestCode{protocol.SendReplyMessage, protocol.SendReplyMessageV2} {
+		s.Handle(code, b.sender.reply, remoting.Pooled(b.calls))
+	}
 	for code, h := range b.pooled() {
 		s.Handle(code, answer(h), remoting.Pooled(b.admin))
 	}

@@ -55,6 +55,8 @@ type Options struct {
 	TransactionOpMsgMaxSize    int   `property:"transactionOpMsgMaxSize"`    // bytes of an op message, about; default 4096
 	TransactionOpBatchInterval int64 `property:"transactionOpBatchInterval"` // ms from the end of a transaction to its op message; default 3000
 
+	StoreReplyMessageEnable bool `property:"storeReplyMessageEnable"` // keep the replies of request and reply; default true
+
 	LongPollingEnable                 bool  `property:"longPollingEnable"`                  // hold pulls that find nothing; default true
 	ShortPollingTimeMills             int64 `property:"shortPollingTimeMills"`              // ms of the hold otherwise; default 1000
 	LitePullMessageEnable             bool  `property:"litePullMessageEnable"`              // default true
@@ -123,6 +125,7 @@ func DefaultOptions() *Options {
 		RetrieveMessageFromPopRetryTopicV1: true,
 		ServerLoadBalancerEnable:           true,
 		AllowRecallWhenBrokerNotWriteable:  true,
+		StoreReplyMessageEnable:            true,
 	}
 	o.ensureDefaults()
 	return o
