@@ -66,6 +66,8 @@ func (a *agent) do(args args) error {
 			return fmt.Errorf("no producer %q", args.text("producer", ""))
 		}
 		return s.send(a, args)
+	case "transact":
+		return startTransactions(a, args)
 	case "consume":
 		return startConsumer(a, args)
 	case "stop":

@@ -77,6 +77,15 @@ public final class Agent {
                 case "send":
                     find(args.need("producer"), Sender.class).send(this, args);
                     break;
+                case "transact":
+                    Transactions.start(this, args);
+                    break;
+                case "reply":
+                    Rpc.reply(this, args);
+                    break;
+                case "request":
+                    Rpc.request(this, args);
+                    break;
                 case "consume":
                     Consumers.start(this, args);
                     break;

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"hash/crc32"
+	"strconv"
+	"sync"
+	"time"
+
+	rocketmq "github.com/apache/rocketmq-client-go/v2"
+	"github.com/apache/rocketmq-client-go/v2/primitive"
+	"github.com/apache/rocketmq-client-go/v2/producer"
+)
+
+// transactions is the listener of a producer of transactions. What becomes of a
+// message follows from its number: of five in a row the first is committed at
+// once, the second rolled back; the others are left open, and when the broker
+// asks, the third is committed, the fourth rolled back, and the fifth committed
+// when it asks again.
+type transactions struct {
+	id string
+
+	mu     sync.Mutex
+	checks map[string]int
+}
+
+func startTransactions(a *agent, args args) error {
+	t := &transactions{id: args.id, checks: map[string]int{}}
+	p, err := rocketmq.NewTransactionProducer(t,
+		producer.WithGroupName(args.text("group", "")),
+		producer.WithInstanceName(args.id),
+		producer.WithNsResolver(a.resolver()),
+		producer.WithSendMsgTimeout(10*time.Second),
+		producer.WithDefaultTopicQueueNums(4),
+	)
+	if err != nil {
+		return fmt.Errorf("new producer: %w", err)
+	}
+	if err := p.Start(); err != nil {
+		return fmt.Errorf("start producer: %w", err)
+	}
+	a.keep(args.id, stopFunc(p.Shutdown))
+	emit(event{ID: args.id, Event: "ready"})
+	for n := range args.number("count", 0) {
+		name := fmt.Sprintf("%s-%d", args.text("name", ""), n)
+		m := primitive.NewMessage(args.text("topic", ""), makeBody(name, 0))
+		m.WithProperty("n", strconv.Itoa(n))
+		m.WithTag("tag")
+		m.WithKeys([]string{"key-" + name})
+		r, err := p.SendMessageInTransaction(context.Background(), m)
+		if err != nil {
+			return fmt.Errorf("message %s: %w", name, err)
+		}
+		emit(event{ID: args.id, Event: "sent", Name: name, Queue: &r.MessageQueue.QueueId, Status: statusNames[r.Status],
+			MsgID: r.MsgID, CRC: crc32.ChecksumIEEE(m.Body)})
+	}
+	emit(event{ID: args.id, Event: "done"})
+	return nil
+}
+
+// stopFunc stops what it is made of.
+type stopFunc func() error
+
+func (f stopFunc) stop() error { return f() }
+
+func kind(m *primitive.Message) int {
+	n, _ := strconv.Atoi(m.GetProperty("n"))
+	return n % 5
+}
+
+func (t *transactions) ExecuteLocalTransaction(m *primitive.Message) primitive.LocalTransactionState {
+	switch kind(m) {
+	case 0:
+		return primitive.CommitMessageState
+	case 1:
+		return primitive.RollbackMessageState
+	}
+	return primitive.UnknowState
+}
+
+func (t *transactions) CheckLocalTransaction(m *primitive.MessageExt) primitive.LocalTransactionState {
+	name := bodyName(m.Body)
+	t.mu.Lock()
+	t.checks[name]++
+	times := t.checks[name]
+	t.mu.Unlock()
+	emit(event{ID: t.id, Event: "checked", Name: name, Topic: m.Topic, Keys: m.GetKeys(), Tags: m.GetTags()})
+	switch k := kind(&m.Message); {
+	case k == 3:
+		return primitive.RollbackMessageState
+	case k == 4 && times == 1:
+		return primitive.UnknowState
+	}
+	return primitive.CommitMessageState
+}
