@@ -63,6 +63,9 @@ var errLater = errors.New("answered later")
 
 // endWith ends the transaction that the header names.
 func (t *transactor) endWith(conn *remoting.Conn, ticket remoting.Ticket, h *protocol.EndTransactionRequestHeader) error {
+	if t.b.isSlave() {
+		return refuse(protocol.SlaveNotAvailable, "")
+	}
 	ref, err := t.b.store.RecordAt(message.PhyOffset(h.CommitLogOffset))
 	if err != nil {
 		return errNoHalf

@@ -251,6 +251,11 @@ func TestEndTransactionRefusals(t *testing.T) {
 	}
 }
 
+func TestEndTransactionAtASlave(t *testing.T) {
+	s := startWith(t, pairOptions(t.TempDir(), slaveRole, 1))
+	s.wantCode(s.end("g", halfSent{"A", 0, 0}, committed, false), protocol.SlaveNotAvailable)
+}
+
 func TestRejectTransactionMessage(t *testing.T) {
 	o := testOptions(t.TempDir())
 	o.RejectTransactionMessage = true
