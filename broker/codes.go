@@ -47,6 +47,9 @@ func (b *Broker) handle(s *remoting.Server, main bool) {
 	} {
 		s.Handle(code, answer(h), remoting.Pooled(b.calls))
 	}
+	if b.isSlave() {
+		b.refusePuts(s)
+	}
 }
 
 // pooled are the requests that a pool answers.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rocketlog/rocketlog/ha"
+	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
 
@@ -65,6 +66,19 @@ func (b *Broker) openReplication(o *Options) error {
 
 // isSlave says whether the broker follows a master. A slave takes no messages and does nothing of its own with the log.
 func (b *Broker) isSlave() bool { return b.options().BrokerRole == slaveRole }
+
+// refusePuts answers on a slave what would put messages: they come from its master only.
+func (b *Broker) refusePuts(s *remoting.Server) {
+	for _, code := range []protocol.RequestCode{
+		protocol.PopMessage, protocol.AckMessage, protocol.BatchAckMessage, protocol.ChangeMessageInvisibleTime,
+		protocol.ConsumerSendMsgBack, protocol.EndTransaction, protocol.RecallMessage,
+	} {
+		s.Handle(code, answer(func(*call) error { return errSlavePuts }), remoting.Inline())
+	}
+}
+
+// errSlavePuts is what Java's store says of itself to a client of a slave, which then tries another broker.
+var errSlavePuts = refuse(protocol.ServiceNotAvailable, "service not available now: the broker is a slave, and takes messages from its master only")
 
 // waitsForSlaves says whether messages may wait for slaves.
 func (o *Options) waitsForSlaves() bool {

@@ -52,6 +52,9 @@ func TestSlaveServesWhenItsMasterIsGone(t *testing.T) {
 	if resp := slave.call(protocol.SendMessageV2, v2{sendHeader("Pair", 0)}, []byte("x")); resp.ResponseCode() != protocol.ServiceNotAvailable {
 		t.Errorf("the slave takes a message: %d %s", resp.Code, resp.Remark)
 	}
+	if resp := slave.call(protocol.PopMessage, &protocol.PopMessageRequestHeader{ConsumerGroup: "readers", Topic: "Pair", QueueID: -1, MaxMsgNums: 1, InvisibleTime: 1000}, nil); resp.ResponseCode() != protocol.ServiceNotAvailable {
+		t.Errorf("the slave gives out messages that it would have to note: %d %s", resp.Code, resp.Remark)
+	}
 	if p := slave.pull(pullHeader("readers", "Pair", 1, 3)); len(p.records) == 0 || p.header.SuggestWhichBrokerID != 0 {
 		t.Errorf("the slave has %d messages and suggests %d", len(p.records), p.header.SuggestWhichBrokerID)
 	}

@@ -159,7 +159,7 @@ func (d *sending) prepare(req *remoting.Command) error {
 // admit refuses a send when the broker cannot take any, saying why.
 func (s *sender) admit() error {
 	if s.b.isSlave() {
-		return refuse(protocol.ServiceNotAvailable, "service not available now: the broker is a slave, and takes messages from its master only")
+		return errSlavePuts
 	}
 	if n := s.pending.Load(); n >= s.limit {
 		return refuse(protocol.SystemBusy, "[PENDING_PUTS]system busy, start flow control for a while: %d messages wait for the disk, at most %d may",
