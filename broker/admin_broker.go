@@ -109,7 +109,7 @@ func (b *Broker) runtimeInfo(c *call) error {
 		"earliestMessageTimeStamp":        number(b.earliestLogTime()),
 		"pageCacheLockTimeMills":          "0",
 		"pullHolds":                       strconv.Itoa(b.holds.len()),
-		"pendingPuts":                     number(b.sender.pending.Load()),
+		"pendingPuts":                     number(b.sender.gate.pending.Load()),
 		"storeRefusing":                   m.Refusing,
 		"timerReadBehind":                 "0",
 		"timerOffsetBehind":               "0",

@@ -35,7 +35,7 @@ func (b *Broker) Metrics() Metrics {
 		PullsFound: s.found.Load(), PullsMissed: s.missed.Load(), SendBacks: s.sendBack.Load(),
 		Committed: b.transactions.stats.committed.Load(), RolledBack: b.transactions.stats.rolledBack.Load(),
 		Checked: b.transactions.stats.checked.Load(), Unasked: b.transactions.stats.unasked.Load(), GivenUp: b.transactions.stats.givenUp.Load(),
-		PullHolds: b.holds.len(), PendingPuts: b.sender.pending.Load(),
+		PullHolds: b.holds.len(), PendingPuts: b.sender.gate.pending.Load(),
 		Topics: len(b.topics.list()), Groups: len(b.groups.names()),
 		OnlineGroups: b.consumers.count(), ProducerGroups: len(b.producers.all()),
 		Connections:    len(b.server.Conns()) + len(b.fast.Conns()),

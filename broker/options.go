@@ -86,8 +86,9 @@ type Options struct {
 	DefaultMessageRequestMode string `property:"defaultMessageRequestMode"` // PULL or POP, for such consumers; default PULL
 	DefaultPopShareQueueNum   int32  `property:"defaultPopShareQueueNum"`   // consumers whose queues one pops from besides its own; -1, the default, is all
 
-	MaxPullHolds   int `property:"maxPullHolds"`   // pulls held at most before more are answered at once (not RocketMQ's); default 100000
-	MaxPendingPuts int `property:"maxPendingPuts"` // messages that wait for the disk at most before more are refused (not RocketMQ's); default 100000
+	MaxPullHolds   int   `property:"maxPullHolds"`   // pulls held at most before more are answered at once (not RocketMQ's); default 100000
+	MaxPutWait     int64 `property:"maxPutWait"`     // ms that a message may have to wait for the disk and for slaves before it is refused, by what others wait (not RocketMQ's); default 2500, below the 3 s of producers
+	MaxPendingPuts int   `property:"maxPendingPuts"` // messages that wait for the disk at most before more are refused (not RocketMQ's); default 100000
 
 	DefaultQueryMaxNum int `property:"defaultQueryMaxNum"` // messages of a query by unique key; default 32
 
@@ -163,6 +164,7 @@ func (o *Options) ensureDefaults() {
 	o.MaxPopPollingSize = cmp.Or(o.MaxPopPollingSize, 100000)
 	o.MaxPopInFlight = cmp.Or(o.MaxPopInFlight, 1000000)
 	o.MaxPullHolds = cmp.Or(o.MaxPullHolds, 100000)
+	o.MaxPutWait = cmp.Or(o.MaxPutWait, 2500)
 	o.MaxPendingPuts = cmp.Or(o.MaxPendingPuts, 100000)
 	o.DefaultQueryMaxNum = cmp.Or(o.DefaultQueryMaxNum, 32)
 	o.StoreOptions.ensureDefaults()

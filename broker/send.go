@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rocketlog/rocketlog/engine"
@@ -27,12 +26,12 @@ type sender struct {
 	levels   int32  // delay levels there are
 	waits    bool   // puts wait for the disk or for slaves
 
-	pending atomic.Int64 // messages that wait for the disk
-	limit   int64
+	gate putGate // of the puts that wait
 }
 
 func newSender(b *Broker, o *Options, levels int) *sender {
-	s := &sender{b: b, region: []byte(o.RegionID), traceOn: o.TraceOn, levels: int32(levels), limit: int64(o.MaxPendingPuts), waits: o.FlushDiskType == "SYNC_FLUSH" || o.waitsForSlaves()}
+	s := &sender{b: b, region: []byte(o.RegionID), traceOn: o.TraceOn, levels: int32(levels), waits: o.FlushDiskType == "SYNC_FLUSH" || o.waitsForSlaves()}
+	s.gate.limit, s.gate.patience, s.gate.now = int64(o.MaxPendingPuts), time.Duration(o.MaxPutWait)*time.Millisecond, b.now
 	var p message.Properties
 	p = message.AppendProperty(p, message.PropertyRegion, o.RegionID)
 	p = message.AppendProperty(p, message.PropertyTraceOn, strconv.FormatBool(o.TraceOn))
@@ -61,7 +60,8 @@ type sending struct {
 	ids       []byte
 	messages  int64
 	bytes     int64
-	out       int64 // TIMER_OUT_MS of a message that waits for a time; 0: it does not
+	entered   admittance // if puts wait
+	out       int64      // TIMER_OUT_MS of a message that waits for a time; 0: it does not
 }
 
 var sendings = sync.Pool{New: func() any { return new(sending) }}
@@ -93,7 +93,7 @@ func (s *sender) handle(conn *remoting.Conn, req *remoting.Command, mayWait bool
 	}
 	defer t.leave()
 	if s.waits {
-		s.pending.Add(1)
+		d.entered = s.gate.enter()
 	}
 	// From here on d is the completion's: it may be answered, freed and in use again when the put returns.
 	if d.header.Batch {
@@ -161,9 +161,8 @@ func (s *sender) admit() error {
 	if s.b.isSlave() {
 		return errSlavePuts
 	}
-	if n := s.pending.Load(); n >= s.limit {
-		return refuse(protocol.SystemBusy, "[PENDING_PUTS]system busy, start flow control for a while: %d messages wait for the disk, at most %d may",
-			n, s.limit)
+	if err := s.gate.admit(); err != nil {
+		return err
 	}
 	if start := s.b.options().StartAcceptSendRequestTimeStamp; start > 0 && s.b.now().UnixMilli() < start {
 		return refuse(protocol.SystemError, "broker unable to service, until %s", time.UnixMilli(start).Format(time.DateTime))
@@ -372,7 +371,7 @@ func delayed(m *message.Message, level int32, timer bool) []byte {
 func (d *sending) PutDone(r engine.PutResult) {
 	s := d.s
 	if s.waits {
-		s.pending.Add(-1)
+		s.gate.leave(d.entered)
 	}
 	if r.Status.Stored() {
 		d.count(r)
