@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Suffixes of the files beside one that WriteFileAtomic replaces. The backup is
@@ -87,10 +88,13 @@ func writeSynced(fsys FS, name string, data []byte) error {
 }
 
 // MakeDirs makes dir and its missing parents, durably: each new name is synced
-// in the directory that holds it.
+// in the directory that holds it before anything is made below. The deepest one
+// that is there may be the work of a process that was killed before it synced
+// its name, and is synced as well, where that is allowed.
 func MakeDirs(fsys FS, dir string, perm os.FileMode) error {
-	var parents []string // of the directories that are missing, deepest first
-	for d := filepath.Clean(dir); ; {
+	var missing []string // deepest first
+	d := filepath.Clean(dir)
+	for {
 		_, err := fsys.Stat(d)
 		if err == nil {
 			break
@@ -102,16 +106,19 @@ func MakeDirs(fsys FS, dir string, perm os.FileMode) error {
 		if parent == d {
 			break
 		}
-		parents = append(parents, parent)
+		missing = append(missing, d)
 		d = parent
 	}
-	if err := fsys.MkdirAll(dir, perm); err != nil {
+	if err := fsys.SyncDir(filepath.Dir(d)); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
-	for _, p := range parents {
-		if err := fsys.SyncDir(p); err != nil {
+	for _, d := range slices.Backward(missing) {
+		if err := fsys.MkdirAll(d, perm); err != nil {
+			return err
+		}
+		if err := fsys.SyncDir(filepath.Dir(d)); err != nil {
 			return err
 		}
 	}
-	return nil
+	return fsys.MkdirAll(dir, perm) // which tells of a file in its place
 }

@@ -514,3 +514,29 @@ func TestClockOfCrashFS(t *testing.T) {
 		t.Fatalf("modification time %v", info.ModTime())
 	}
 }
+
+// A directory that was made by a process which was killed before it synced the
+// name is durable once another has asked for it.
+func TestMakeDirsAfterAKill(t *testing.T) {
+	for at := 1; ; at++ {
+		fs := NewCrashFS(1)
+		var killed *CrashFS
+		calls := NewFaultFS(fs, nil)
+		calls.SetRules(Rule{Op: OpAny, Nth: at, Do: func(Call) { killed = fs.Kill() }})
+		if err := MakeDirs(calls, "/a/b/c", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if killed == nil {
+			break
+		}
+		if err := MakeDirs(killed, "/a/b/c", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for seed := range uint64(20) {
+			if _, err := killed.Crash(seed).Stat("/a/b/c"); err != nil {
+				t.Errorf("killed at call %d, crash %d: %v", at, seed, err)
+				break
+			}
+		}
+	}
+}
