@@ -4,13 +4,13 @@ BIN   ?= bin
 STORE ?= ./store
 FUZZTIME ?= 10s
 SIMS    ?= 100000
-# How long meta and crash run; with COUNT so many histories, with SEED (and KEEP) that one again.
+# How long meta, crash and kill run; with COUNT so many histories, with SEED (and KEEP) that one again.
 TIME  ?= 1m
 COUNT ?=
 SEED  ?=
 KEEP  ?=
 
-.PHONY: help build run test vet race fuzz-smoke meta crash broken sim interop interop-long bench bench-peers clean
+.PHONY: help build run test vet race fuzz-smoke meta crash kill broken sim interop interop-long bench bench-peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ meta: ## random histories of the engine against a model, for TIME or COUNT of th
 
 crash: ## simulated crashes at every kind of moment, for TIME or COUNT histories, or the one of SEED
 	$(CAMPAIGN) '^TestCrash$$'
+
+kill: ## real kills of a process under load and, for root, power cuts of a real file system, for TIME each or COUNT
+	$(CAMPAIGN) '^TestKill$$|^TestPowerCut$$'
 
 broken: ## engines broken on purpose are caught, each within a minute
 	go test -count=1 -v -tags broken -run '^TestBroken$$' ./fuzz

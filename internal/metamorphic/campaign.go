@@ -28,7 +28,7 @@ type Campaign struct {
 	Time    time.Duration // after which no new history begins; 0 is unbounded
 	Seed    uint64        // of the first history; 0 draws one
 	Keep    []int         // the operations of one history to run; nil is all
-	Workers int           // processes; 0 is one for each core
+	Workers int           // processes; 0 is one for each core that Go may use
 }
 
 // silence is after how much time without a new history a worker hangs.
@@ -105,7 +105,7 @@ type job struct {
 // the first history that fails.
 func Run(ctx context.Context, c Campaign, workerArgs ...string) (*Stats, error) {
 	if c.Workers == 0 {
-		c.Workers = runtime.NumCPU()
+		c.Workers = runtime.GOMAXPROCS(0)
 	}
 	one := c.Keep != nil || c.Seed != 0 && c.Count == 0 && c.Time == 0
 	if one {

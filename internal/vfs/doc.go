@@ -6,6 +6,7 @@
 // there in between, and makes of it the file systems that a crash may leave.
 // FaultFS wraps another FS and fails, cuts short or delays the operations that
 // its rules name. Anonymous is memory without a file, outside the Go heap.
+// Shutdown cuts the power of a real file system, for tests.
 //
 // Invariants:
 //
