@@ -12,7 +12,7 @@ import (
 	"github.com/rocketlog/rocketlog/message"
 )
 
-// crashes is how many histories are run: make crash asks for many.
+// crashes is how many histories are run. The campaign that runs many is in fuzz.
 var crashes = flag.Int("crashes", 100, "histories of the crash test")
 
 // After a power loss at any moment the log holds a prefix of what was

@@ -11,8 +11,8 @@ import (
 	"github.com/rocketlog/rocketlog/message"
 )
 
-// crashes is how many histories each crash test runs in each mode: make crash
-// asks for many.
+// crashes is how many histories each crash test runs in each mode. The campaign
+// that runs many is in fuzz.
 var crashes = flag.Int("crashes", 5, "histories of the crash tests")
 
 // life is what one run of a store promised.
