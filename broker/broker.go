@@ -165,6 +165,10 @@ func (b *Broker) open(o *Options) error {
 		return err
 	}
 	b.schedule.store = guardedStore{b.store, b.topics}
+	b.schedule.progress, err = openDelayProgress(o.FS, filepath.Join(o.StorePathRootDir, "delayprogress"), b.store.MaxPhyOffset)
+	if err != nil {
+		b.log.Warn("progress of delayed messages cannot be kept; after a crash some may be delivered again", "error", err)
+	}
 	b.sender = newSender(b, o, len(levels))
 	b.puller = newPuller(b, b.holds)
 	b.registrar = newRegistrar(b)

@@ -52,7 +52,8 @@ func (s guardedStore) PutAsync(m *message.Message, done engine.Completion) {
 // The scheduler sleeps until the first of them, and is woken when one arrives at a level that was empty.
 //
 // A delivery is an ordinary put. How far each level is delivered is kept in config/delayOffset.json; it is written after
-// the log is on disk, so that a power loss may repeat a delivery and never loses one.
+// the log is on disk, so that a power loss may repeat a delivery and never loses one. Between two of its writes a progress
+// file keeps a killed process from repeating more than a batch.
 type scheduler struct {
 	store  scheduleStore
 	levels []time.Duration
@@ -60,6 +61,8 @@ type scheduler struct {
 	log    *slog.Logger
 	file   stateFile
 	armed  func() // called when there is something to persist
+
+	progress *delayProgress // nil: there is none
 
 	mu struct {
 		sync.Mutex
@@ -103,6 +106,9 @@ func (s *scheduler) load() error {
 		s.mu.version = file.DataVersion
 		maps.Copy(s.mu.offsets, file.OffsetTable)
 	}
+	if err := s.loadProgress(); err != nil {
+		s.log.Warn("progress of delayed messages cannot be read; some may be delivered again", "error", err)
+	}
 	for level := range s.mu.offsets {
 		if level < 1 || int(level) > len(s.levels) {
 			continue // a level of other times: Java keeps it too
@@ -111,6 +117,36 @@ func (s *scheduler) load() error {
 		s.mu.offsets[level] = min(max(s.mu.offsets[level], first), last)
 	}
 	return err
+}
+
+// loadProgress goes on from where the last process was.
+func (s *scheduler) loadProgress() error {
+	if s.progress == nil {
+		return nil
+	}
+	offsets, err := s.progress.read()
+	for i, offset := range offsets {
+		if level := int32(i) + 1; offset > s.mu.offsets[level] {
+			s.mu.offsets[level] = offset
+		}
+	}
+	return err
+}
+
+// noteProgress says how far the levels are, to the next process.
+func (s *scheduler) noteProgress() {
+	if s.progress == nil {
+		return
+	}
+	offsets := make([]int64, len(s.levels))
+	s.mu.Lock()
+	for i := range offsets {
+		offsets[i] = s.mu.offsets[int32(i)+1]
+	}
+	s.mu.Unlock()
+	if err := s.progress.write(offsets); err != nil {
+		s.log.Warn("progress of delayed messages cannot be written; after a crash some may be delivered again", "error", err)
+	}
 }
 
 func (s *scheduler) bounds(level int32) (first, last int64) {
@@ -126,6 +162,9 @@ func (s *scheduler) start() {
 func (s *scheduler) close() {
 	close(s.stop)
 	s.done.Wait()
+	if s.progress != nil {
+		s.progress.file.Close() //nolint:errcheck // nothing waits to be written
+	}
 }
 
 // arrived is called by the dispatch for each message of the schedule topic.
@@ -219,6 +258,7 @@ func (s *scheduler) deliverLevel(level int32, now int64) (more bool) {
 	switch state.res.Status {
 	case engine.Found:
 		delivered, err := s.deliver(level, state.res.Segments)
+		s.noteProgress()
 		var format *message.FormatError
 		if errors.As(err, &format) && delivered == from {
 			s.log.Error("delayed message is dropped: its record is damaged", "level", level, "queueOffset", from, "error", err)

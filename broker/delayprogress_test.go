@@ -1,0 +1,70 @@
+package broker
+
+import (
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rocketlog/rocketlog/internal/vfs"
+	"github.com/rocketlog/rocketlog/message"
+)
+
+// A scheduler that is killed again and again, long before delayOffset.json is written, delivers each message once; after a
+// power loss that took deliveries it delivers those again.
+func TestScheduleKilled(t *testing.T) {
+	fsys := vfs.NewCrashFS(1)
+	store := newMemoryStore()
+	const messages = 20 * scheduleBatch
+	for i := range messages {
+		store.delay(1, "T", strconv.Itoa(i), 0)
+	}
+	end := message.PhyOffset(1000)
+	open := func() *scheduler {
+		s := newTestScheduler(t, store, time.Second)
+		var err error
+		if s.progress, err = openDelayProgress(fsys, "delayprogress", func() message.PhyOffset { return end }); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.load(); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	kills := 0
+	for ; len(store.taken()) < messages; kills++ {
+		s := open()
+		end += 100
+		s.deliverLevel(1, time.Now().UnixMilli()+5000)
+		s.progress.file.Close()
+		fsys = fsys.Kill()
+		if kills > messages {
+			t.Fatal("it never ends")
+		}
+	}
+	if got := len(store.taken()); got != messages || kills < 10 {
+		t.Fatalf("%d deliveries of %d messages with %d kills", got, messages, kills)
+	}
+	if s := open(); s.offset(1) != messages {
+		t.Fatalf("the next process begins at %d", s.offset(1))
+	}
+	end -= 200 // the log is shorter than when the last deliveries were noted
+	if s := open(); s.offset(1) != 0 {
+		t.Fatalf("after a power loss it begins at %d", s.offset(1))
+	}
+}
+
+func FuzzDelayProgress(f *testing.F) {
+	f.Add(appendDelayProgress(nil, 17, []int64{1, 2, 3}))
+	f.Add(make([]byte, 16))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		end, offsets, ok := parseDelayProgress(data)
+		if !ok {
+			return
+		}
+		again := appendDelayProgress(nil, end, offsets)
+		if !slices.Equal(again, data[:len(again)]) {
+			t.Fatalf("%x is written as %x", data, again)
+		}
+	})
+}
