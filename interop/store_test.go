@@ -16,6 +16,7 @@ import (
 var smallFiles = map[string]string{
 	"mappedFileSizeCommitLog":    fmt.Sprint(1 << 20),
 	"mappedFileSizeConsumeQueue": "4000",
+	"mappedFileSizeTimerLog":     "1040",
 	"maxHashSlotNum":             "100",
 	"maxIndexNum":                "400",
 	"defaultTopicQueueNums":      "64",
@@ -220,6 +221,8 @@ func (w *storeWriter) sendDelayed(turn int) {
 	w.t.Helper()
 	w.delayed = append(w.delayed, send(w.t, w.java, producer(w.t, w.java, nil), harness.Args{"topic": topicLater,
 		"name": fmt.Sprintf("later_%d", turn), "count": 5, "delay": 3})...)
+	w.delayed = append(w.delayed, send(w.t, w.java, producer(w.t, w.java, nil), harness.Args{"topic": topicLater,
+		"name": fmt.Sprintf("timer_%d", turn), "count": 40, "delaySec": 10})...)
 }
 
 func (w *storeWriter) checkDelayed() {

@@ -35,6 +35,7 @@ type Event struct {
 	Store       int64             `json:"store"`
 	Error       string            `json:"error"`
 	Code        int               `json:"code"`
+	Handle      string            `json:"handle"`
 	Properties  map[string]string `json:"properties"`
 
 	// Read is when the harness read the line.

@@ -86,6 +86,9 @@ public final class Agent {
                 case "request":
                     Rpc.request(this, args);
                     break;
+                case "recall":
+                    find(args.need("producer"), Sender.class).recall(args);
+                    break;
                 case "consume":
                     Consumers.start(this, args);
                     break;

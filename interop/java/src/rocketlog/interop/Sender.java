@@ -1,5 +1,6 @@
 package rocketlog.interop;
 
+import java.lang.reflect.InvocationTargetException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Semaphore;
@@ -9,6 +10,7 @@ import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendCallback;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageAccessor;
 import org.apache.rocketmq.common.message.MessageQueue;
 
 /** A started producer and the ways to send with it. */
@@ -65,6 +67,30 @@ final class Sender implements Agent.Running {
         new Event(args.id, "done").print();
     }
 
+    /** Takes a message back that is not delivered yet. Only client 5 can, so it is called by name. */
+    void recall(Args args) throws Exception {
+        try {
+            Object id = DefaultMQProducer.class.getMethod("recallMessage", String.class, String.class)
+                .invoke(producer, args.need("topic"), args.need("handle"));
+            new Event(args.id, "recalled").put("msgId", String.valueOf(id)).print();
+        } catch (InvocationTargetException e) {
+            Event event = new Event(args.id, "refused").put("error", Agent.describe(e.getCause()));
+            if (e.getCause() instanceof MQBrokerException) {
+                event.put("code", ((MQBrokerException) e.getCause()).getResponseCode());
+            }
+            event.print();
+        }
+        new Event(args.id, "done").print();
+    }
+
+    private static String recallHandle(SendResult r) {
+        try {
+            return (String) SendResult.class.getMethod("getRecallHandle").invoke(r);
+        } catch (ReflectiveOperationException e) {
+            return null;
+        }
+    }
+
     private final class Job implements Agent.Running {
         private final Args args;
         private final String mode;
@@ -110,6 +136,16 @@ final class Sender implements Agent.Running {
             m.putUserProperty("n", Integer.toString(n));
             if (args.number("delay", 0) > 0) {
                 m.setDelayTimeLevel(args.number("delay", 0));
+            }
+            // The setters for these came with client 5; what they set is older.
+            if (args.number("delaySec", 0) > 0) {
+                MessageAccessor.putProperty(m, "TIMER_DELAY_SEC", args.need("delaySec"));
+            }
+            if (args.number("delayMs", 0) > 0) {
+                MessageAccessor.putProperty(m, "TIMER_DELAY_MS", args.need("delayMs"));
+            }
+            if (args.number("deliverIn", 0) != 0) {
+                MessageAccessor.putProperty(m, "TIMER_DELIVER_MS", Long.toString(System.currentTimeMillis() + args.number("deliverIn", 0)));
             }
             return m;
         }
@@ -170,7 +206,7 @@ final class Sender implements Agent.Running {
                     .put("queue", mq.getQueueId()).put("offset", r.getQueueOffset() + i)
                     .put("status", r.getSendStatus().name()).put("msgId", i < ids.length ? ids[i] : null)
                     .put("offsetMsgId", i < offsetIds.length ? offsetIds[i] : null)
-                    .put("crc", Body.crc(body)).print();
+                    .put("crc", Body.crc(body)).put("handle", recallHandle(r)).print();
             }
         }
 
