@@ -10,112 +10,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/rocketlog/rocketlog/internal/golden"
 	"github.com/rocketlog/rocketlog/internal/vfs"
 )
-
-// Every operation on files fails in turn, at every few of its occurrences, with
-// an error of the disk or for want of space, while a store is opened, used and
-// closed: it never panics, a put that is acknowledged is kept, one that is
-// refused says why, and once the fault is gone the store opens and agrees with
-// itself.
-func TestEveryOperationFails(t *testing.T) {
-	for name, change := range variants() {
-		t.Run(name, func(t *testing.T) {
-			opts := small()
-			change(&opts)
-			opts.FlushInterval, opts.CommitInterval = time.Hour, time.Hour
-			opts.FlushQueueInterval, opts.CheckpointBytes = time.Hour, 1<<40
-			counts := map[vfs.Op]int{}
-			dry := vfs.NewFaultFS(vfs.NewCrashFS(1), nil)
-			faultyLife(t, dry, opts)
-			for _, op := range vfs.Ops() {
-				counts[op] = dry.Count(op)
-			}
-			faults := 0
-			for op, n := range counts {
-				step := max(1, n/3)
-				if testing.Short() {
-					step = max(1, n)
-				}
-				for nth := 1; nth <= n; nth += step {
-					for _, cause := range []error{syscall.EIO, syscall.ENOSPC} {
-						faults++
-						failOnce(t, opts, vfs.Rule{Op: op, Nth: nth, Err: cause})
-					}
-				}
-			}
-			t.Logf("%d faults", faults)
-		})
-	}
-}
-
-func failOnce(t *testing.T, opts Options, rule vfs.Rule) {
-	t.Helper()
-	defer func() {
-		if t.Failed() {
-			t.Fatalf("%v number %d with %v", rule.Op, rule.Nth, rule.Err)
-		}
-	}()
-	disk := vfs.NewCrashFS(1)
-	faulty := vfs.NewFaultFS(disk, nil)
-	faulty.SetRules(rule)
-	acked := faultyLife(t, faulty, opts)
-	after := disk.Kill()
-	defer func() { disk.Discard(); after.Discard() }()
-	opts.FS = after
-	s, err := Open("/store", &opts)
-	if err != nil {
-		t.Errorf("once the fault is gone: %v", err)
-		return
-	}
-	holds(t, s, acked)
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-	if report, err := Check("/store", &opts, nil); err != nil || report.Found > 0 {
-		t.Errorf("check: %+v, %v", report, err)
-	}
-}
-
-// faultyLife opens a store, uses it and closes it, whatever fails, and returns
-// the messages that were acknowledged.
-func faultyLife(t *testing.T, fs vfs.FS, opts Options) (acked []sent) {
-	t.Helper()
-	opts.FS = fs
-	s, err := Open("/store", &opts)
-	if err != nil {
-		return nil
-	}
-	rng := rand.New(rand.NewPCG(7, 7))
-	for i := range 150 {
-		m := sent{topic: fmt.Sprintf("T%d", i%3), queue: int32(i % 4), key: fmt.Sprintf("k%d-%d", i, i%4), body: make([]byte, 1+rng.IntN(1500))}
-		m.res = s.Put(newMessage(m.topic, m.queue, m.key, m.body))
-		switch {
-		case m.res.Status == PutOK:
-			acked = append(acked, m)
-		case m.res.Err == nil:
-			t.Errorf("refused with %v and no cause", m.res.Status)
-		case m.res.Status.Stored():
-			t.Errorf("%v: %v", m.res.Status, m.res.Err)
-		}
-		switch i % 50 {
-		case 20:
-			_ = s.queues.Sync(0)
-		case 30:
-			_ = s.Flush()
-		case 40:
-			_ = s.checkpoint(false)
-		}
-	}
-	if opts.TransientPool && s.Flush() != nil {
-		acked = keepBelow(acked, s) // the pool was not written; nobody was promised it would be
-	}
-	_ = s.Close()
-	return acked
-}
 
 // holds tells whether every acknowledged message is there; others, that were
 // refused after they had reached the log, may be.
@@ -136,15 +34,6 @@ func holds(t *testing.T, s *Store, acked []sent) {
 			return
 		}
 	}
-}
-
-func keepBelow(all []sent, s *Store) (kept []sent) {
-	for _, m := range all {
-		if m.res.PhyOffset+1 <= s.log.CommittedOffset() {
-			kept = append(kept, m)
-		}
-	}
-	return kept
 }
 
 // Under SyncFlush a put whose sync fails is not acknowledged, and neither is

@@ -123,8 +123,9 @@ func (r *scrub) run() (err error) {
 	r.reader = logReader{store: s, pace: r.pace}
 	defer func() { err = errors.Join(err, r.reader.close()) }()
 	if s.index != nil {
-		r.index = s.index.BeginScrub(index.ScrubOptions{Pace: r.pace, Found: r.foundIndex, IsRecord: s.isRecord})
-		defer func() { err = errors.Join(err, r.index.Close()) }()
+		entries := s.index.BeginScrub(index.ScrubOptions{Pace: r.pace, Found: r.foundIndex, IsRecord: s.isRecord})
+		r.index = entries // until it cannot be read
+		defer func() { err = errors.Join(err, entries.Close()) }()
 	}
 	if err := r.walk(); err != nil {
 		return err

@@ -89,6 +89,9 @@ func (r *scrub) isShifted(q *consumequeue.ConsumeQueue, off message.QueueOffset,
 func (r *scrub) unit(q *consumequeue.ConsumeQueue, off message.QueueOffset) (consumequeue.Unit, bool) {
 	var units [1]consumequeue.Unit
 	n, err := q.Peek(off, units[:])
+	if err != nil {
+		n, err = q.Peek(off, units[:]) // a device that fails once is no damage
+	}
 	if err == nil {
 		return units[0], n == 1
 	}
