@@ -4,13 +4,19 @@ BIN   ?= bin
 STORE ?= ./store
 FUZZTIME ?= 10s
 SIMS    ?= 100000
-# How long meta, crash and kill run; with COUNT so many histories, with SEED (and KEEP) that one again.
+# How long meta, crash, kill, fault and fuzz run; with COUNT so many histories, with SEED (and KEEP) that one again.
 TIME  ?= 1m
 COUNT ?=
 SEED  ?=
 KEEP  ?=
+# Of how many of its occurrences each operation fails; 0 is all.
+FAULTS ?= 0
 
-.PHONY: help build run test vet race fuzz-smoke meta crash kill broken sim interop interop-long bench bench-peers clean
+# The fuzz targets, one a line: folder and name.
+FUZZ_TARGETS = for dir in $$(go list -f '{{.Dir}}' ./...); do \
+	grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go 2>/dev/null | grep -v FuzzCanary | sed "s|^func |$$dir |"; done
+
+.PHONY: help build run test vet race fuzz-canary fuzz-smoke fuzz meta crash kill broken fault sim interop interop-long bench bench-peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,12 +38,26 @@ vet: ## what go vet finds
 race: ## all tests under the race detector, the long ones in their short form
 	go test -race -short ./...
 
-fuzz-smoke: ## each fuzz target for FUZZTIME
-	@set -e; for dir in $$(go list -f '{{.Dir}}' ./...); do \
-		for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go 2>/dev/null | cut -c6-); do \
-			echo "$$dir $$target"; go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) $$dir; \
-		done; \
+fuzz-canary: ## a target with a fault, which the fuzzer has to find within a minute
+	@dir=$$(mktemp -d); cp go.mod go.sum $$dir; mkdir -p $$dir/internal; cp -r internal/fuzzcheck $$dir/internal/; \
+	if (cd $$dir && go test -tags canary -run='^$$' -fuzz='^FuzzCanary$$' -fuzztime=1m ./internal/fuzzcheck >out 2>&1) \
+		|| ! grep -q 'Failing input written' $$dir/out; \
+	then cat $$dir/out; rm -rf $$dir; echo "the canary lives: the fuzzer finds nothing"; exit 1; \
+	else rm -rf $$dir; echo "the canary was caught"; fi
+
+fuzz-smoke: fuzz-canary ## each fuzz target for FUZZTIME
+	@set -e; $(FUZZ_TARGETS) | while read dir target; do \
+		echo "$$dir $$target"; go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) $$dir </dev/null; \
 	done
+
+fuzz: fuzz-canary ## all fuzz targets, TIME (as 90s, 10m or 1h) in equal shares; prints executions, stops at a failure
+	@n=$$($(FUZZ_TARGETS) | wc -l); \
+	share=$$(echo $(TIME) | awk -v n=$$n '{u=1; if (/m$$/) u=60; if (/h$$/) u=3600; s=int(u*$$1/n); print (s<1?1:s)}'); \
+	$(FUZZ_TARGETS) | while read dir target; do \
+		go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$${share}s $$dir </dev/null >$$dir/fuzz.out 2>&1 && ok=yes || ok=no; \
+		awk -v t=$$target '/execs:/ {n=$$5} END {printf "%-28s %12d executions\n", t, n}' $$dir/fuzz.out; \
+		if [ $$ok = no ]; then cat $$dir/fuzz.out; rm $$dir/fuzz.out; exit 1; fi; rm $$dir/fuzz.out; \
+	done | awk '{print} /executions$$/ {sum += $$2; n++} !/executions$$/ {bad=1} END {printf "%d targets, %d executions\n", n, sum; exit bad}'
 
 CAMPAIGN = go test -count=1 -timeout 0 -v ./fuzz -args \
 	$(if $(SEED),-seed=$(SEED) -keep=$(KEEP),$(if $(COUNT),-count=$(COUNT),-time=$(TIME))) -test.run
@@ -56,6 +76,9 @@ broken: ## engines broken on purpose are caught, each within a minute
 
 sim: ## SIMS simulated clusters of a master and its slaves; again with SEED=n
 	go test -count=1 -timeout 0 -v -run Replication ./internal/sim -args -sim.runs=$(SIMS) $(if $(SEED),-sim.seed=$(SEED))
+
+fault: ## every operation on files fails in every way, FAULTS of its occurrences (0 is all), TIME at most in each of 3 modes
+	go test -count=1 -timeout 0 -v -run 'TestFaultCampaign|TestDiskFills|Cut' ./engine -args -faults=$(FAULTS) -fault-time=$(TIME)
 
 interop: ## real clients and Java stores; needs Java and Maven, else it says so
 	$(MAKE) -C interop test

@@ -25,7 +25,11 @@
 //     carries the cause, and says whether the message is in the log.
 //  5. A failed sync is final: puts are refused until the store is opened
 //     again. A full disk is not: puts go on when there is space.
-//  6. One process at a time has a store open, a Java broker included.
+//  6. What a scrub or a repair changes is in queues and index; the log is
+//     written by appends and cut by recovery, and by nothing else.
+//  7. A page of a mapped file that cannot be had is an error of the call that
+//     needs it; no error of a read leads a reader past a message.
+//  8. One process at a time has a store open, a Java broker included.
 //
 // # Concurrency
 //

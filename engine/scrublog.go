@@ -146,8 +146,11 @@ func (l *logReader) read(off message.PhyOffset, n int) ([]byte, error) {
 // one would have ended, or the first place at which a record names itself, or the
 // next file.
 func (l *logReader) behind(off, next, end message.PhyOffset) (message.PhyOffset, error) {
+	if ok, err := l.open(off); err != nil || !ok {
+		return min(l.store.log.NextFile(off), end), err
+	}
 	limit := min(l.file.End, end)
-	if next == limit || next > off && next < limit && l.begins(next, end) {
+	if next > off && (next == limit || next < limit && l.begins(next, end)) {
 		return next, nil
 	}
 	for at := off + 1; at < limit; at++ {

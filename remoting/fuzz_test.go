@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"testing"
 
+	"github.com/rocketlog/rocketlog/internal/fuzzcheck"
 	"github.com/rocketlog/rocketlog/internal/golden"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
@@ -76,7 +77,9 @@ func FuzzDecodeFrame(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		orig := bytes.Clone(b)
 		var c Command
-		if err := DecodeFrame(b, &c); err != nil {
+		var err error
+		fuzzcheck.Bounded(t, len(b), func() { err = DecodeFrame(b, &c) })
+		if err != nil {
 			return
 		}
 		if !bytes.Equal(b, orig) {

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/rocketlog/rocketlog/internal/fuzzcheck"
 )
 
 // queueKey has the shape of Java's MessageQueue, the object that is used as a name on the wire.
@@ -233,7 +235,7 @@ func FuzzUnmarshalJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var shape everything
-		_ = UnmarshalJSON(data, &shape)
+		fuzzcheck.Bounded(t, len(data), func() { _ = UnmarshalJSON(data, &shape) })
 		standard, err := StandardJSON(data)
 		var loose any
 		if errLoose := UnmarshalJSON(data, &loose); (err == nil) != (errLoose == nil) {
