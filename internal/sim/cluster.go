@@ -135,8 +135,9 @@ func newCluster(seed uint64, broken Broken) (*Cluster, error) {
 }
 
 // Run runs one seed, and returns what happened and the first invariant that did
-// not hold.
-func Run(seed uint64, broken Broken) (Settings, Counts, error) {
+// not hold. Before each step it calls quiet, which waits until the making of the
+// next log files has come to rest: then a seed replays.
+func Run(seed uint64, broken Broken, quiet func()) (Settings, Counts, error) {
 	c, err := newCluster(seed, broken)
 	defer func() {
 		for _, n := range append(c.slaves, c.master) {
@@ -149,6 +150,7 @@ func Run(seed uint64, broken Broken) (Settings, Counts, error) {
 		return c.Settings, c.Counts, err
 	}
 	for range c.Steps {
+		quiet()
 		if c.step(); c.err != nil {
 			return c.Settings, c.Counts, c.err
 		}

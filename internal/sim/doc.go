@@ -25,8 +25,9 @@
 //
 // # Concurrency
 //
-// None: one goroutine does everything, in an order that the seed chooses. Only
-// the making of the next log file is the log's own affair.
+// One goroutine does everything, in an order that the seed chooses. Only the
+// making of the next log file is the log's own affair: Run waits for it before
+// each step, in a bubble of testing/synctest, and so a seed replays.
 //
 // # What it does not do
 //

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 )
 
 var (
@@ -14,8 +15,14 @@ var (
 	seed = flag.Uint64("sim.seed", 0, "the one seed to run, if it is not 0")
 )
 
+// run runs a seed in a bubble, in which all that runs beside it can be waited for.
+func run(t *testing.T, seed uint64, broken Broken) (s Settings, counts Counts, err error) {
+	synctest.Test(t, func(*testing.T) { s, counts, err = Run(seed, broken, synctest.Wait) })
+	return s, counts, err
+}
+
 // all runs seeds from first on, as many at a time as there are processors.
-func all(first uint64, n int, broken Broken, found func(seed uint64, s Settings, err error)) (total Counts) {
+func all(t *testing.T, first uint64, n int, broken Broken, found func(seed uint64, s Settings, err error)) (total Counts) {
 	var next atomic.Uint64
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -26,7 +33,7 @@ func all(first uint64, n int, broken Broken, found func(seed uint64, s Settings,
 				if i >= uint64(n) {
 					return
 				}
-				s, counts, err := Run(first+i, broken)
+				s, counts, err := run(t, first+i, broken)
 				mu.Lock()
 				total.add(counts)
 				if err != nil {
@@ -42,14 +49,14 @@ func all(first uint64, n int, broken Broken, found func(seed uint64, s Settings,
 
 func TestReplication(t *testing.T) {
 	if *seed != 0 {
-		s, counts, err := Run(*seed, Sound)
+		s, counts, err := run(t, *seed, Sound)
 		t.Logf("seed %d: %+v: %+v", *seed, s, counts)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	total := all(1, *runs, Sound, func(seed uint64, s Settings, err error) {
+	total := all(t, 1, *runs, Sound, func(seed uint64, s Settings, err error) {
 		t.Errorf("seed %d (again with -sim.seed=%d), %+v: %v", seed, seed, s, err)
 	})
 	t.Logf("%d runs: %+v", *runs, total)
@@ -72,7 +79,7 @@ func TestMistakesAreFound(t *testing.T) {
 		var found error
 		tried := uint64(0)
 		for ; tried < most && found == nil; tried++ {
-			_, _, err := Run(1000+tried, broken)
+			_, _, err := run(t, 1000+tried, broken)
 			if err != nil {
 				found = fmt.Errorf("seed %d: %w", 1000+tried, err)
 			}
@@ -88,8 +95,8 @@ func TestMistakesAreFound(t *testing.T) {
 // TestSeedReplays: a seed that finds something must find it again.
 func TestSeedReplays(t *testing.T) {
 	for seed := uint64(1); seed <= 20; seed++ {
-		_, first, err1 := Run(seed, Sound)
-		_, again, err2 := Run(seed, Sound)
+		_, first, err1 := run(t, seed, Sound)
+		_, again, err2 := run(t, seed, Sound)
 		if first != again || fmt.Sprint(err1) != fmt.Sprint(err2) {
 			t.Errorf("seed %d: %+v (%v), and then %+v (%v)", seed, first, err1, again, err2)
 		}
