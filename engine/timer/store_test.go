@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/rocketlog/rocketlog/message"
@@ -12,6 +14,7 @@ import (
 
 // memStore is a store in memory: one log, and the queue of the timer topic.
 type memStore struct {
+	mu       sync.Mutex // for tests in which the timer runs
 	now      func() int64
 	log      []byte
 	queue    []message.PhyOffset // of the timer topic
@@ -36,6 +39,8 @@ var _ Queue = (*memStore)(nil)
 
 // append stores a message and returns where it ends.
 func (s *memStore) append(m *message.Message) message.PhyOffset {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	m.PhyOffset, m.StoreTimestamp = message.PhyOffset(len(s.log)), s.now()
 	if m.Topic == message.TimerTopic {
 		m.QueueOffset = message.QueueOffset(len(s.queue))
@@ -67,17 +72,36 @@ func (s *memStore) delay(key string, deliver, precision int64, more ...string) {
 }
 
 func (s *memStore) MinOffset() message.QueueOffset {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i, phy := range s.queue {
 		if phy >= s.minPhy {
 			return message.QueueOffset(i)
 		}
 	}
-	return s.MaxOffset()
+	return message.QueueOffset(len(s.queue))
 }
 
-func (s *memStore) MaxOffset() message.QueueOffset  { return message.QueueOffset(len(s.queue)) }
+func (s *memStore) MaxOffset() message.QueueOffset {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return message.QueueOffset(len(s.queue))
+}
+
 func (s *memStore) MinPhyOffset() message.PhyOffset { return s.minPhy }
-func (s *memStore) MaxPhyOffset() message.PhyOffset { return message.PhyOffset(len(s.log)) }
+
+func (s *memStore) MaxPhyOffset() message.PhyOffset {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return message.PhyOffset(len(s.log))
+}
+
+// deliveries are what was put to other topics by now.
+func (s *memStore) deliveries() []delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.put)
+}
 
 func (s *memStore) Records(from message.QueueOffset, visit func(message.Record) bool) (message.QueueOffset, error) {
 	most := message.QueueOffset(64)
@@ -87,7 +111,10 @@ func (s *memStore) Records(from message.QueueOffset, visit func(message.Record) 
 	at := max(from, s.MinOffset())
 	for end := min(at+most, s.MaxOffset()); at < end; at++ {
 		ok := true
-		if err := s.Record(s.queue[at], func(r message.Record) { ok = visit(r) }); err != nil {
+		s.mu.Lock()
+		phy := s.queue[at]
+		s.mu.Unlock()
+		if err := s.Record(phy, func(r message.Record) { ok = visit(r) }); err != nil {
 			return at, err
 		}
 		if !ok {
@@ -98,10 +125,13 @@ func (s *memStore) Records(from message.QueueOffset, visit func(message.Record) 
 }
 
 func (s *memStore) Record(at message.PhyOffset, visit func(message.Record)) error {
-	if at < s.minPhy || at < 0 || int(at) >= len(s.log) {
+	s.mu.Lock()
+	log := s.log
+	s.mu.Unlock()
+	if at < s.minPhy || at < 0 || int(at) >= len(log) {
 		return ErrGone
 	}
-	r, err := message.ParseRecord(s.log[at:])
+	r, err := message.ParseRecord(log[at:])
 	if err != nil || r.PhyOffset() != at {
 		return fmt.Errorf("%w: %v", ErrGone, err)
 	}
@@ -120,6 +150,8 @@ func (s *memStore) Put(m *message.Message, done Completion) {
 }
 
 func (s *memStore) Flush() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.durable = len(s.log)
 	return nil
 }

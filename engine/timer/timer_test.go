@@ -410,13 +410,13 @@ func TestRun(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(10*time.Second - time.Millisecond)
 		synctest.Wait()
-		if len(s.put) != 1 || s.put[0].key != "late" || s.put[0].at != begin+10_000 {
-			t.Fatalf("delivered %+v", s.put)
+		if put := s.deliveries(); len(put) != 1 || put[0].key != "late" || put[0].at != begin+10_000 {
+			t.Fatalf("delivered %+v", put)
 		}
 		time.Sleep(time.Millisecond)
 		synctest.Wait()
-		if len(s.put) != 2 || s.put[1].at != begin+20_000 {
-			t.Fatalf("delivered %+v", s.put)
+		if put := s.deliveries(); len(put) != 2 || put[1].at != begin+20_000 {
+			t.Fatalf("delivered %+v", put)
 		}
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
