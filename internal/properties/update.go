@@ -29,10 +29,22 @@ func Update(data []byte, changes []Entry) []byte {
 			continue
 		}
 		written[e.Key] = true
-		if len(out) > 0 && !bytes.HasSuffix(out, []byte("\n")) {
-			out = append(out, '\n')
-		}
+		out = endLine(out)
 		out = append(out, Format([]Entry{{Key: e.Key, Value: values[e.Key]}})...)
+	}
+	return out
+}
+
+// endLine ends the last line of a file, one that would go on in the next by an empty line.
+func endLine(out []byte) []byte {
+	if len(out) == 0 {
+		return out
+	}
+	if !bytes.HasSuffix(out, []byte("\n")) {
+		out = append(out, '\n')
+	}
+	if continues(bytes.TrimSuffix(out[:len(out)-1], []byte("\r"))) {
+		out = append(out, '\n')
 	}
 	return out
 }
