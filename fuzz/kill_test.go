@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,8 +68,9 @@ func TestLoad(t *testing.T) {
 }
 
 // load puts to the store in dir, from message n on, until cut ends it, and
-// returns the number behind the last message acknowledged.
-func load(t *testing.T, dir string, flush engine.FlushDiskType, n uint64, cut func(*os.Process)) uint64 {
+// returns the number behind the last message acknowledged. cut is told how far
+// that was before it.
+func load(t *testing.T, dir string, flush engine.FlushDiskType, n uint64, cut func(*os.Process, uint64)) uint64 {
 	t.Helper()
 	from, to, err := os.Pipe()
 	if err != nil {
@@ -84,12 +86,14 @@ func load(t *testing.T, dir string, flush engine.FlushDiskType, n uint64, cut fu
 	}
 	to.Close()
 	acknowledged := bufio.NewReader(from)
+	var acked atomic.Uint64 // n, for the one who cuts
 	read := func() bool {
 		var b [8]byte
 		if _, err := io.ReadFull(acknowledged, b[:]); err != nil {
 			return false
 		}
 		n = binary.BigEndian.Uint64(b[:]) + 1
+		acked.Store(n)
 		return true
 	}
 	if !read() { // the store is open
@@ -97,7 +101,7 @@ func load(t *testing.T, dir string, flush engine.FlushDiskType, n uint64, cut fu
 		t.Fatalf("the load did not begin: %v\n%s", cmd.Wait(), output.Bytes())
 	}
 	ended := make(chan struct{})
-	time.AfterFunc(rand.N(200*time.Millisecond), func() { defer close(ended); cut(cmd.Process) })
+	time.AfterFunc(rand.N(200*time.Millisecond), func() { defer close(ended); cut(cmd.Process, acked.Load()) })
 	for read() {
 	}
 	<-ended
@@ -114,6 +118,7 @@ func held(t *testing.T, dir string, flush engine.FlushDiskType, n uint64) uint64
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer s.Close() // also when the test fails: its file system is unmounted
 	var end uint64
 	for q := range int32(loadQueues) {
 		end += uint64(s.MaxOffset("Load", q))
@@ -163,7 +168,7 @@ func TestKill(t *testing.T) {
 				if n > messagesMost {
 					dir, n = t.TempDir(), 0
 				}
-				n = load(t, dir, flush, n, func(p *os.Process) { _ = p.Kill() })
+				n = load(t, dir, flush, n, func(p *os.Process, _ uint64) { _ = p.Kill() })
 				n = held(t, dir, flush, n)
 			})
 		})
@@ -192,7 +197,9 @@ func TestPowerCut(t *testing.T) {
 			store, n = filepath.Join(dir, fmt.Sprint("store", generation)), 0
 		}
 		var cut error
-		n = load(t, store, engine.SyncFlush, n, func(*os.Process) { cut = vfs.Shutdown(dir) })
+		// A process goes on for a moment after this power cut, and what it says
+		// by then is not to be believed: its file system is gone.
+		load(t, store, engine.SyncFlush, n, func(_ *os.Process, acked uint64) { n, cut = acked, vfs.Shutdown(dir) })
 		if err := errors.Join(cut, command("umount", dir), mount()); err != nil {
 			t.Fatal(err)
 		}
