@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"testing/synctest"
 	"time"
 
 	"github.com/rocketlog/rocketlog/engine"
@@ -118,8 +119,10 @@ func (w *world) open() error {
 	return nil
 }
 
+// loosen gives the disk space again, once what had none has been told.
 func (w *world) loosen() {
 	w.disk.SetCapacity(1 << 40)
+	synctest.Wait()
 	w.tight.Store(false)
 }
 
