@@ -55,6 +55,7 @@ fuzz: fuzz-canary ## all fuzz targets, TIME (as 90s, 10m or 1h) in equal shares;
 	share=$$(echo $(TIME) | awk -v n=$$n '{u=1; if (/m$$/) u=60; if (/h$$/) u=3600; s=int(u*$$1/n); print (s<1?1:s)}'); \
 	$(FUZZ_TARGETS) | while read dir target; do \
 		go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$${share}s $$dir </dev/null >$$dir/fuzz.out 2>&1 && ok=yes || ok=no; \
+		if grep -q '^    context deadline exceeded' $$dir/fuzz.out; then ok=yes; fi; `: the fuzzer, when its time ends in the wrong moment` \
 		awk -v t=$$target '/execs:/ {n=$$5} END {printf "%-28s %12d executions\n", t, n}' $$dir/fuzz.out; \
 		if [ $$ok = no ]; then cat $$dir/fuzz.out; rm $$dir/fuzz.out; exit 1; fi; rm $$dir/fuzz.out; \
 	done | awk '{print} /executions$$/ {sum += $$2; n++} !/executions$$/ {bad=1} END {printf "%d targets, %d executions\n", n, sum; exit bad}'
