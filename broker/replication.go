@@ -71,7 +71,7 @@ func (b *Broker) isSlave() bool { return b.options().BrokerRole == slaveRole }
 func (b *Broker) refusePuts(s *remoting.Server) {
 	for _, code := range []protocol.RequestCode{
 		protocol.PopMessage, protocol.AckMessage, protocol.BatchAckMessage, protocol.ChangeMessageInvisibleTime,
-		protocol.ConsumerSendMsgBack, protocol.EndTransaction, protocol.RecallMessage,
+		protocol.ConsumerSendMsgBack, protocol.RecallMessage,
 	} {
 		s.Handle(code, answer(func(*call) error { return errSlavePuts }), remoting.Inline())
 	}
