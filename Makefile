@@ -2,7 +2,6 @@
 
 BIN   ?= bin
 STORE ?= ./store
-FUZZTIME ?= 10s
 SIMS    ?= 100000
 # How long meta, crash, kill, fault and fuzz run; with COUNT so many histories, with SEED (and KEEP) that one again.
 TIME  ?= 1m
@@ -12,11 +11,7 @@ KEEP  ?=
 # Of how many of its occurrences each operation fails; 0 is all.
 FAULTS ?= 0
 
-# The fuzz targets, one a line: folder and name.
-FUZZ_TARGETS = for dir in $$(go list -f '{{.Dir}}' ./...); do \
-	grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go 2>/dev/null | grep -v FuzzCanary | sed "s|^func |$$dir |"; done
-
-.PHONY: help build run test vet race fuzz-canary fuzz-smoke fuzz meta crash kill broken fault sim interop interop-long bench bench-peers clean
+.PHONY: help build run test vet race fuzz-canary fuzz meta crash kill broken fault sim interop interop-long bench bench-peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -45,20 +40,8 @@ fuzz-canary: ## a target with a fault, which the fuzzer has to find within a min
 	then cat $$dir/out; rm -rf $$dir; echo "the canary lives: the fuzzer finds nothing"; exit 1; \
 	else rm -rf $$dir; echo "the canary was caught"; fi
 
-fuzz-smoke: fuzz-canary ## each fuzz target for FUZZTIME
-	@set -e; $(FUZZ_TARGETS) | while read dir target; do \
-		echo "$$dir $$target"; go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) $$dir </dev/null; \
-	done
-
 fuzz: fuzz-canary ## all fuzz targets, TIME (as 90s, 10m or 1h) in equal shares; prints executions, stops at a failure
-	@n=$$($(FUZZ_TARGETS) | wc -l); \
-	share=$$(echo $(TIME) | awk -v n=$$n '{u=1; if (/m$$/) u=60; if (/h$$/) u=3600; s=int(u*$$1/n); print (s<1?1:s)}'); \
-	$(FUZZ_TARGETS) | while read dir target; do \
-		go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$${share}s $$dir </dev/null >$$dir/fuzz.out 2>&1 && ok=yes || ok=no; \
-		if grep -q '^    context deadline exceeded' $$dir/fuzz.out; then ok=yes; fi; `: the fuzzer, when its time ends in the wrong moment` \
-		awk -v t=$$target '/execs:/ {n=$$5} END {printf "%-28s %12d executions\n", t, n}' $$dir/fuzz.out; \
-		if [ $$ok = no ]; then cat $$dir/fuzz.out; rm $$dir/fuzz.out; exit 1; fi; rm $$dir/fuzz.out; \
-	done | awk '{print} /executions$$/ {sum += $$2; n++} !/executions$$/ {bad=1} END {printf "%d targets, %d executions\n", n, sum; exit bad}'
+	@fuzz/each $(TIME)
 
 CAMPAIGN = go test -count=1 -timeout 0 -v ./fuzz -args \
 	$(if $(SEED),-seed=$(SEED) -keep=$(KEEP),$(if $(COUNT),-count=$(COUNT),-time=$(TIME))) -test.run

@@ -7,7 +7,7 @@
 // # Invariants
 //
 //  1. FuzzCanary, built with the tag canary, fails within its time whenever the
-//     harness works: "make fuzz-smoke" demands it. Without the tag it is not there.
+//     harness works: "make fuzz" demands it. Without the tag it is not there.
 //
 // # Concurrency
 //
