@@ -48,6 +48,7 @@ func (l *CommitLog) Append(m *message.Message, seq *Sequence) (Result, error) {
 	dst, err := l.reserveLocked(size)
 	if err != nil {
 		l.put.Unlock()
+		l.appended() // it may have ended a file with a blank
 		return Result{}, err
 	}
 	res := Result{PhyOffset: l.MaxOffset(), StoreTimestamp: l.storeTimeLocked()}
@@ -95,6 +96,7 @@ func (l *CommitLog) AppendBatch(m *message.Message, items []message.BatchItem, s
 	dst, err := l.reserveLocked(total)
 	if err != nil {
 		l.put.Unlock()
+		l.appended() // it may have ended a file with a blank
 		return Result{}, err
 	}
 	res := Result{PhyOffset: l.MaxOffset(), StoreTimestamp: l.storeTimeLocked(), QueueOffset: seq.Next()}
