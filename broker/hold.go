@@ -17,15 +17,13 @@ const holdGrain = 100 * time.Millisecond
 
 // A hold is a request that waits for messages behind offset in one queue. Its fields belong to the table while it is in there.
 type hold struct {
-	topic  string
-	queue  int32
-	offset int64              // of the first message not yet looked at
-	filter *filter.Expression // nil: any message will do
-	until  time.Time
-	owner  any // whose close ends the hold
-	waiter waiter
-
-	where int // in the heap; -1 when not in the table
+	topic    string
+	queue    int32
+	offset   int64              // of the first message not yet looked at
+	filter   *filter.Expression // nil: any message will do
+	owner    any                // whose close ends the hold
+	waiter   waiter
+	deadline // where is -1 when the hold is not in the table
 }
 
 // A waiter is told of the end of its hold, once: either that it has something to read or its time is over (resume), or
@@ -56,7 +54,7 @@ type holdTable struct {
 		closed bool
 		queues map[holdKey][]*hold
 		owners map[any]map[*hold]struct{}
-		byEnd  holdHeap
+		byEnd  deadlineHeap[*hold]
 	}
 	expiry chan struct{} // the first end may have come nearer
 
@@ -325,31 +323,4 @@ func (t *holdTable) close() {
 	t.ready.Unlock()
 	t.ready.cond.Broadcast()
 	t.done.Wait()
-}
-
-// holdHeap orders requests by their end (container/heap).
-type holdHeap []*hold
-
-func (h holdHeap) Len() int           { return len(h) }
-func (h holdHeap) Less(i, j int) bool { return h[i].until.Before(h[j].until) }
-func (h holdHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].where, h[j].where = i, j
-}
-
-// Push appends a request.
-func (h *holdHeap) Push(x any) {
-	e := x.(*hold)
-	e.where = len(*h)
-	*h = append(*h, e)
-}
-
-// Pop removes the last request.
-func (h *holdHeap) Pop() any {
-	last := len(*h) - 1
-	e := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	e.where = -1
-	return e
 }

@@ -40,7 +40,7 @@ func (r *recorder) ended() (resumed, freed int, at time.Time) {
 
 func newHeld(topic string, offset int64, patience time.Duration, owner any) (*hold, *recorder) {
 	r := new(recorder)
-	return &hold{topic: topic, offset: offset, until: time.Now().Add(patience), owner: owner, waiter: r}, r
+	return &hold{topic: topic, offset: offset, deadline: deadline{until: time.Now().Add(patience)}, owner: owner, waiter: r}, r
 }
 
 func TestHoldWakesOnArrival(t *testing.T) {

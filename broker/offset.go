@@ -258,20 +258,7 @@ func (t *offsetTable) forget(drop func(topic, group string) bool) {
 
 // persist makes what was committed so far durable, if anything was since the last time.
 func (t *offsetTable) persist() error {
-	t.mu.Lock()
-	dirty := t.mu.dirty
-	t.mu.dirty = false
-	t.mu.Unlock()
-	if !dirty {
-		return nil
-	}
-	if err := t.saver.save(); err != nil {
-		t.mu.Lock()
-		t.mu.dirty = true
-		t.mu.Unlock()
-		return err
-	}
-	return nil
+	return t.saver.saveDirty(&t.mu, &t.mu.dirty)
 }
 
 func (t *offsetTable) snapshot() *offsetsFile {

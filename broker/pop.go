@@ -500,7 +500,7 @@ func (d *popping) wait() protocol.ResponseCode {
 		return protocol.PollingTimeout
 	}
 	group, t, queue, order, attempt, conn := d.group.GroupName, d.topic, d.queue, d.order, d.attempt, d.conn
-	w := &popWait{topic: t.name, group: group, queue: queue, filter: d.filter, until: d.until, owner: conn, waiter: d}
+	w := &popWait{topic: t.name, group: group, queue: queue, filter: d.filter, deadline: deadline{until: d.until}, owner: conn, waiter: d}
 	d.reset()
 	if !p.waits.add(w) {
 		return protocol.PollingFull

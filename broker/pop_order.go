@@ -90,20 +90,7 @@ func (t *orderTable) snapshot() *ordersFile {
 
 // persist makes what changed so far durable, if anything did since the last time.
 func (t *orderTable) persist() error {
-	t.mu.Lock()
-	dirty := t.mu.dirty
-	t.mu.dirty = false
-	t.mu.Unlock()
-	if !dirty {
-		return nil
-	}
-	if err := t.saver.save(); err != nil {
-		t.mu.Lock()
-		t.mu.dirty = true
-		t.mu.Unlock()
-		return err
-	}
-	return nil
+	return t.saver.saveDirty(&t.mu, &t.mu.dirty)
 }
 
 // unlock ends a change of the queue's batch: it is to be persisted, and pops that wait for the queue are woken when it is

@@ -22,12 +22,10 @@ type popWait struct {
 	topic, group string
 	queue        int32
 	filter       *filter.Expression // nil: any message will do
-	until        time.Time
-	owner        any // whose close ends the wait
+	owner        any                // whose close ends the wait
 	waiter       waiter
-
-	where int           // in the heap; -1 when not in the table
-	place *list.Element // in its line
+	deadline                   // where is -1 when the wait is not in the table
+	place        *list.Element // in its line
 }
 
 // popWaits keeps the pops that wait (Java's PopLongPollingService). Unlike pulls, which all may read the message that wakes
@@ -47,7 +45,7 @@ type popWaits struct {
 		topics map[string]map[string]*popLines // by topic and group
 		retry  map[string]topicGroup           // the retry topics of those, of both versions
 		owners map[any]map[*popWait]struct{}
-		byEnd  popHeap
+		byEnd  deadlineHeap[*popWait]
 	}
 	expiry chan struct{}
 
@@ -369,31 +367,4 @@ func (w *popWaits) close() {
 	w.ready.Unlock()
 	w.ready.cond.Broadcast()
 	w.done.Wait()
-}
-
-// popHeap orders waits by their end (container/heap).
-type popHeap []*popWait
-
-func (h popHeap) Len() int           { return len(h) }
-func (h popHeap) Less(i, j int) bool { return h[i].until.Before(h[j].until) }
-func (h popHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].where, h[j].where = i, j
-}
-
-// Push appends a wait.
-func (h *popHeap) Push(x any) {
-	p := x.(*popWait)
-	p.where = len(*h)
-	*h = append(*h, p)
-}
-
-// Pop removes the last wait.
-func (h *popHeap) Pop() any {
-	last := len(*h) - 1
-	p := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	p.where = -1
-	return p
 }

@@ -336,7 +336,7 @@ func (d *pulling) wait() (held bool, err error) {
 	d.header = protocol.PullMessageRequestHeader{}
 	h := &hold{
 		topic: d.topic.name, queue: d.queue, offset: d.offset, filter: d.filter(),
-		until: b.now().Add(min(patience, holdMax)), owner: conn, waiter: d,
+		deadline: deadline{until: b.now().Add(min(patience, holdMax))}, owner: conn, waiter: d,
 	}
 	if !holds.hold(h) {
 		return false, refuse(protocol.SystemBusy, "[PULL_HOLDS]system busy, start flow control for a while: %d pulls wait for messages, at most %d may",

@@ -93,6 +93,24 @@ func newSaver(file stateFile, snapshot func() any) *saver {
 	return s
 }
 
+// saveDirty saves if *dirty, which mu guards, and leaves it as it was when that fails.
+func (s *saver) saveDirty(mu sync.Locker, dirty *bool) error {
+	mu.Lock()
+	was := *dirty
+	*dirty = false
+	mu.Unlock()
+	if !was {
+		return nil
+	}
+	err := s.save()
+	if err != nil {
+		mu.Lock()
+		*dirty = true
+		mu.Unlock()
+	}
+	return err
+}
+
 // save returns once what the state was when save was called is durable, or could not be made so.
 func (s *saver) save() error {
 	s.mu.Lock()
