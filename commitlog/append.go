@@ -1,6 +1,7 @@
 package commitlog
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -135,7 +136,13 @@ func (l *CommitLog) AppendRaw(at message.PhyOffset, raw []byte) error {
 				return err
 			}
 		}
-		n := int(min(int64(len(raw)), l.q.Remaining(), int64(l.maxRecord())))
+		n, err := wholeRecords(raw, int(min(l.q.Remaining(), int64(l.maxRecord()))))
+		if err != nil {
+			return fmt.Errorf("commitlog: raw bytes for offset %d: %w", l.MaxOffset(), err)
+		}
+		if int64(n) > l.q.Remaining() {
+			return fmt.Errorf("commitlog: raw bytes for offset %d do not end with the file", l.MaxOffset())
+		}
 		dst, err := l.roomLocked(n)
 		if err != nil {
 			return err
@@ -148,6 +155,27 @@ func (l *CommitLog) AppendRaw(at message.PhyOffset, raw []byte) error {
 	}
 	l.appended()
 	return nil
+}
+
+// wholeRecords returns the bytes of the records, blanks included, with which raw
+// begins: at most so many, but one record at least. Those who follow the log see
+// the end of each piece, and must not find it within a record.
+func wholeRecords(raw []byte, most int) (n int, err error) {
+	for n < len(raw) {
+		rest := raw[n:]
+		size := len(rest) + 1
+		if len(rest) >= message.BlankSizeMin {
+			size = int(binary.BigEndian.Uint32(rest))
+		}
+		if size < message.BlankSizeMin || size > len(rest) {
+			return 0, fmt.Errorf("the record at byte %d of them is cut", n)
+		}
+		if n > 0 && n+size > most {
+			break
+		}
+		n += size
+	}
+	return n, nil
 }
 
 func copyTo(dst, raw []byte) (err error) {

@@ -137,7 +137,7 @@ func (d *dispatcher) stall(cause error) bool {
 			return false
 		case <-time.After(pause):
 		}
-		err := d.dispatchTo(d.it.Limit(), s.arrived)
+		err := d.dispatchTo(s.log.ConfirmOffset(), s.arrived)
 		if err == nil {
 			break
 		}
