@@ -209,12 +209,15 @@ func (w *world) placed() error {
 // claims proves that what the store says of itself holds what it promised.
 func (w *world) claims() error {
 	s := w.store.Load()
+	w.mu.Lock()
+	power := w.power // before what the store says now, which can only be more
+	w.mu.Unlock()
 	confirmed, end := s.ConfirmOffset(), w.end()
 	switch {
 	case s.ReputOffset() > confirmed || confirmed > s.MaxPhyOffset() || s.FlushedOffset() > s.MaxPhyOffset():
 		return fmt.Errorf("dispatched %d, confirmed %d, flushed %d, end %d are out of order", s.ReputOffset(), confirmed, s.FlushedOffset(), s.MaxPhyOffset())
-	case w.set.mode == async && confirmed < end, w.set.mode == sync_ && confirmed < w.power:
-		return fmt.Errorf("confirmed is %d, promised was %d", confirmed, max(end, w.power))
+	case w.set.mode == async && confirmed < end, w.set.mode == sync_ && confirmed < power:
+		return fmt.Errorf("confirmed is %d, promised was %d", confirmed, max(end, power))
 	}
 	return nil
 }
