@@ -293,6 +293,16 @@ func TestDiskFillsAndEmpties(t *testing.T) {
 			s := open(t, "/store", opts)
 			rng := rand.New(rand.NewPCG(7, 7))
 			var acked []sent
+			for queue := range int32(4) {
+				// What is read while the disk is full.
+				m := sent{topic: "T0", queue: queue, key: fmt.Sprintf("first%d-0", queue), body: []byte("x")}
+				m.res = s.Put(newMessage(m.topic, m.queue, m.key, m.body))
+				if m.res.Status != PutOK {
+					t.Fatalf("with space: %v: %v", m.res.Status, m.res.Err)
+				}
+				acked = append(acked, m)
+			}
+			dispatched(t, s)
 			for round := range 4 {
 				var full []vfs.Rule
 				for _, op := range []vfs.Op{vfs.OpAllocate, vfs.OpMkdir} {
@@ -302,6 +312,9 @@ func TestDiskFillsAndEmpties(t *testing.T) {
 				refused := 0
 				for i := range 200 {
 					m := sent{topic: "T0", queue: int32(i % 4), key: fmt.Sprintf("k%d-%d-%d", round, i, i%4), body: randomBody(rng, 1500)}
+					if i%50 == 49 {
+						m.topic = fmt.Sprintf("New%d", round) // its queue has no directory yet, and finds no space for one
+					}
 					m.res = s.Put(newMessage(m.topic, m.queue, m.key, m.body))
 					switch {
 					case m.res.Status == PutOK:
@@ -315,7 +328,7 @@ func TestDiskFillsAndEmpties(t *testing.T) {
 				if refused == 0 {
 					t.Fatal("the disk was never full")
 				}
-				if bodies, _ := consume(t, s, "T0", 0); round > 0 && len(bodies) == 0 {
+				if bodies, _ := consume(t, s, "T0", 0); len(bodies) == 0 {
 					t.Error("nothing can be read while the disk is full")
 				}
 				fs.SetRules()
