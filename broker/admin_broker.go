@@ -79,7 +79,7 @@ func (b *Broker) runtimeInfo(c *call) error {
 		"brokerVersionDesc":               "V5_5_0",
 		"brokerVersion":                   strconv.Itoa(protocol.CurrentVersion),
 		"brokerActive":                    "true",
-		"bootTimestamp":                   number(b.stats.bootTime),
+		bootTimestamp:                     number(b.stats.bootTime),
 		"runtime":                         runtimeText(now - b.stats.bootTime),
 		"startAcceptSendRequestTimeStamp": number(b.options().StartAcceptSendRequestTimeStamp),
 
@@ -101,7 +101,7 @@ func (b *Broker) runtimeInfo(c *call) error {
 		"msgGetTotalTodayNow":         number(s.gets),
 
 		"commitLogMinOffset":              number(int64(m.MinPhyOffset)),
-		"commitLogMaxOffset":              number(int64(m.MaxPhyOffset)),
+		commitLogMaxOffset:                number(int64(m.MaxPhyOffset)),
 		"commitLogDiskRatio":              ratio(m.DiskUsedPercent),
 		"consumeQueueDiskRatio":           ratio(m.DiskUsedPercent),
 		"dispatchBehindBytes":             number(m.DispatchBehindBytes),

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -57,15 +58,33 @@ func newAssigner(b *Broker, file stateFile) *assigner {
 
 func (a *assigner) load() error {
 	file, err := loadState[protocol.MessageRequestModeSerializeWrapper](a.saver.file)
-	if file == nil {
-		return err
-	}
-	for topic, groups := range file.MessageRequestModeMap {
-		for group, mode := range groups {
-			a.mu.modes[topicGroup{topic, group}] = mode
-		}
+	if file != nil {
+		a.mu.modes = modesOf(file)
 	}
 	return err
+}
+
+func modesOf(file *protocol.MessageRequestModeSerializeWrapper) map[topicGroup]protocol.SetMessageRequestModeRequestBody {
+	modes := map[topicGroup]protocol.SetMessageRequestModeRequestBody{}
+	for topic, groups := range file.MessageRequestModeMap {
+		for group, mode := range groups {
+			modes[topicGroup{topic, group}] = mode
+		}
+	}
+	return modes
+}
+
+// replace makes the modes those of a slave's master.
+func (a *assigner) replace(file *protocol.MessageRequestModeSerializeWrapper) error {
+	modes := modesOf(file)
+	a.mu.Lock()
+	same := maps.Equal(a.mu.modes, modes)
+	a.mu.modes = modes
+	a.mu.Unlock()
+	if same {
+		return nil
+	}
+	return a.saver.save()
 }
 
 func (a *assigner) snapshot() *protocol.MessageRequestModeSerializeWrapper {

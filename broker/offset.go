@@ -47,7 +47,8 @@ type offsetsFile struct {
 	DataVersion   protocol.DataVersion       `json:"dataVersion"`
 	GroupTopicMap map[string][]string        `json:"groupTopicMap"` // derived, of no use to a reader
 	OffsetTable   map[string]map[int32]int64 `json:"offsetTable"`
-	PullOffsets   map[string]map[int32]int64 `json:"pullOffsetTable"` // 5.5.0 keeps them too
+	PullOffsets   map[string]map[int32]int64 `json:"pullOffsetTable"`       // 5.5.0 keeps them too
+	Local         map[string][]int32         `json:"localQueues,omitempty"` // ours: what a slave has to give back to its master
 }
 
 func newOffsetTable(file stateFile, o *Options, now func() int64) *offsetTable {
@@ -72,6 +73,13 @@ func (t *offsetTable) load() error {
 	for key, queues := range file.PullOffsets {
 		if topic, group, ok := strings.Cut(key, groupSeparator); ok {
 			maps.Copy(t.entry(topic, group).pulled, queues)
+		}
+	}
+	for key, queues := range file.Local {
+		if topic, group, ok := strings.Cut(key, groupSeparator); ok && t.following {
+			for _, queue := range queues {
+				t.entry(topic, group).own(queue)
+			}
 		}
 	}
 	return err
@@ -115,12 +123,17 @@ func (t *offsetTable) commit(topic, group string, queue int32, offset int64) {
 	}
 	e.committed[queue] = offset
 	if t.following {
-		if e.local == nil {
-			e.local = map[int32]bool{}
-		}
-		e.local[queue] = true
+		e.own(queue)
 	}
 	t.touchLocked()
+}
+
+// own notes of a slave that consumers committed the queue's offset here. It stays so over a restart.
+func (e *queueOffsets) own(queue int32) {
+	if e.local == nil {
+		e.local = map[int32]bool{}
+	}
+	e.local[queue] = true
 }
 
 // touchLocked counts a change, and releases the lock.
@@ -273,6 +286,12 @@ func (t *offsetTable) snapshot() *offsetsFile {
 	for k, e := range t.mu.table {
 		if len(e.pulled) > 0 {
 			s.PullOffsets[k.topic+groupSeparator+k.group] = maps.Clone(e.pulled)
+		}
+		if len(e.local) > 0 {
+			if s.Local == nil {
+				s.Local = map[string][]int32{}
+			}
+			s.Local[k.topic+groupSeparator+k.group] = slices.Sorted(maps.Keys(e.local))
 		}
 		if len(e.committed) == 0 {
 			continue

@@ -16,14 +16,15 @@ import (
 
 // Times of the copying of what is not in the log.
 const (
-	slaveSyncInterval = 10 * time.Second // between two copies, as Java's with a controller
+	slaveSyncInterval = 10 * time.Second // between two copies of all, as Java's with a controller
+	progressInterval  = 3 * time.Second  // between two copies of how far delayed messages are delivered, as Java's
 	slaveSyncTimeout  = 5 * time.Second  // of one request
 	masterLookup      = 3 * time.Second  // between registrations while the master is not known
 )
 
-// A slaveSync copies to a slave what its master has outside the log: topics, groups, consumer offsets and how far delayed
-// messages are delivered (Java's SlaveSynchronize). Offsets that consumers committed here while the master was gone, and
-// that are further than the master's, are given back to it.
+// A slaveSync copies to a slave what its master has outside the log: topics, groups, request modes, consumer offsets and how
+// far delayed messages are delivered (Java's SlaveSynchronize). Offsets that consumers committed here while the master was
+// gone, and that are further than the master's, are given back to it.
 type slaveSync struct {
 	b      *Broker
 	client *remoting.Client
@@ -32,9 +33,12 @@ type slaveSync struct {
 	stop   context.CancelFunc
 	done   sync.WaitGroup
 
-	fault  string                // what went wrong last; the run goroutine's
+	fault  string                // what went wrong last; the run goroutine's, as all below
 	topics *protocol.DataVersion // of the master's table applied last
 	groups *protocol.DataVersion
+
+	boot      string // when the master was started, as it says
+	restarted bool   // it was since the last copy of its offsets
 }
 
 func newSlaveSync(b *Broker) *slaveSync {
@@ -64,15 +68,19 @@ func (s *slaveSync) kick() {
 
 func (s *slaveSync) run() {
 	defer s.done.Done()
+	var whole time.Time // when all is to be copied next
 	for {
-		wait := slaveSyncInterval
-		switch addr := s.b.replication.masterAddr(); addr {
-		case "":
+		wait := progressInterval
+		switch addr := s.b.replication.masterAddr(); {
+		case addr == "":
 			wait = masterLookup
 			s.b.registrar.kick() // the answer may tell
-		case s.b.Addr():
+		case addr == s.b.Addr():
+		case time.Now().Before(whole):
+			s.report(addr, s.copyProgress(addr))
 		default:
 			s.report(addr, s.copy(addr))
+			whole = time.Now().Add(slaveSyncInterval)
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -80,6 +88,7 @@ func (s *slaveSync) run() {
 			timer.Stop()
 			return
 		case <-s.kicked:
+			whole = time.Time{}
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -105,7 +114,7 @@ func (s *slaveSync) report(addr string, err error) {
 
 // copy copies everything. What one part lacks does not keep the others from being copied.
 func (s *slaveSync) copy(addr string) error {
-	return errors.Join(s.copyTopics(addr), s.copyGroups(addr), s.copyOffsets(addr), s.copyDelays(addr))
+	return errors.Join(s.copyTopics(addr), s.copyGroups(addr), s.copyModes(addr), s.copyOffsets(addr), s.copyTimerCounts(addr), s.copyProgress(addr))
 }
 
 // ask sends a request. A master that does not know the code has nothing to copy: ok is false.
@@ -247,12 +256,31 @@ func (t *groupTable) replace(table map[string]*groupEntry, forbidden map[string]
 	return t.saver.save()
 }
 
+func (s *slaveSync) copyModes(addr string) error {
+	var body protocol.MessageRequestModeSerializeWrapper
+	if _, ok, err := s.ask(addr, protocol.GetAllMessageRequestMode, nil, &body); err != nil || !ok {
+		return err
+	}
+	return s.b.assigner.replace(&body)
+}
+
 func (s *slaveSync) copyOffsets(addr string) error {
 	var body offsetsFile
 	if _, ok, err := s.ask(addr, protocol.GetAllConsumerOffset, nil, &body); err != nil || !ok {
 		return err
 	}
-	for _, own := range s.b.offsets.merge(body.OffsetTable) {
+	reached, err := s.reached(addr)
+	if err != nil {
+		return err
+	}
+	if !reached {
+		maps.DeleteFunc(body.OffsetTable, func(key string, _ map[int32]int64) bool { return s.isProgress(key) })
+	}
+	restarted := s.restarted
+	s.restarted = false
+	// What the master itself has done it knows best.
+	keep := func(key string) bool { return restarted && !s.isProgress(key) }
+	for _, own := range s.b.offsets.merge(body.OffsetTable, keep) {
 		h := protocol.UpdateConsumerOffsetRequestHeader{Topic: own.topic, ConsumerGroup: own.group, QueueID: own.queue, CommitOffset: own.offset}
 		var refused *refusal
 		switch _, _, err := s.ask(addr, protocol.UpdateConsumerOffset, &h, nil); {
@@ -273,8 +301,9 @@ type committedOffset struct {
 }
 
 // merge takes over the master's offsets. It returns those that consumers committed here and that are further: they stay,
-// and the master lacks them. Before the master is asked again it either has them or has moved on.
-func (t *offsetTable) merge(table map[string]map[int32]int64) (ahead []committedOffset) {
+// and the master lacks them. Before the master is asked again it either has them or has moved on. So do those that keep
+// names, by topic@group: a master that was restarted may have lost the newest of its offsets.
+func (t *offsetTable) merge(table map[string]map[int32]int64, keep func(key string) bool) (ahead []committedOffset) {
 	t.mu.Lock()
 	changed := false
 	for key, queues := range table {
@@ -285,7 +314,8 @@ func (t *offsetTable) merge(table map[string]map[int32]int64) (ahead []committed
 		e := t.entry(topic, group)
 		for queue, offset := range queues {
 			own, had := e.committed[queue]
-			if had && e.local[queue] && own > offset {
+			if had && (e.local[queue] || keep(key)) && own > offset {
+				e.own(queue) // until the master has it
 				ahead = append(ahead, committedOffset{topic, group, queue, own})
 				continue
 			}
@@ -317,29 +347,4 @@ func (t *offsetTable) disown(own committedOffset) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.entry(own.topic, own.group).local, own.queue)
-}
-
-func (s *slaveSync) copyDelays(addr string) error {
-	var body delayOffsetsFile
-	if _, ok, err := s.ask(addr, protocol.GetAllDelayOffset, nil, &body); err != nil || !ok {
-		return err
-	}
-	s.b.schedule.takeOver(&body)
-	return nil
-}
-
-// takeOver makes the master's progress the slave's, which delivers nothing itself.
-func (s *scheduler) takeOver(file *delayOffsetsFile) {
-	s.mu.Lock()
-	changed := !maps.Equal(s.mu.offsets, file.OffsetTable)
-	if changed {
-		s.mu.offsets, s.mu.version, s.mu.dirty = maps.Clone(file.OffsetTable), file.DataVersion, true
-		if s.mu.offsets == nil {
-			s.mu.offsets = map[int32]int64{}
-		}
-	}
-	s.mu.Unlock()
-	if changed {
-		s.armed()
-	}
 }

@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"strconv"
@@ -24,6 +25,8 @@ type timers struct {
 
 	changed chan struct{} // there may be counts to persist
 	saved   int64         // the changes of the counts that are on disk; the persister's
+
+	copied atomic.Pointer[timerMetrics] // of a slave: the counts of its master; nil: not known
 }
 
 // timerMetricsDelay is the time from a change of the counts to its being on disk.
@@ -46,10 +49,11 @@ func newTimers(b *Broker, file stateFile) *timers {
 
 // start opens the timer over the store, which then takes in and delivers.
 func (t *timers) start(o *Options) error {
-	if !o.TimerWheelEnable || t.b.isSlave() {
-		return nil // what a timer puts, a slave gets from its master
+	if !o.TimerWheelEnable {
+		return nil
 	}
 	opts := o.timer()
+	opts.Following = t.b.isSlave() // what a timer puts, a slave gets from its master
 	opts.FS, opts.Now = o.FS, o.Now
 	opts.Dropped = func(d timer.Drop) {
 		t.b.log.Error("timer message is dropped", "phyOffset", int64(d.PhyOffset), "error", d.Reason)
@@ -61,6 +65,8 @@ func (t *timers) start(o *Options) error {
 	}
 	if saved, err := loadState[timerMetrics](t.file); err != nil {
 		t.b.log.Error("state file is damaged", "error", err)
+	} else if saved != nil && opts.Following {
+		t.copied.Store(saved)
 	} else if saved != nil {
 		topics := make(map[string]timer.TopicCount, len(saved.TimingCount))
 		for name, n := range saved.TimingCount {
@@ -91,7 +97,7 @@ func (t *timers) arrived() {
 // persist writes how many messages wait for each topic. It is for those who look: nothing is decided by it.
 func (t *timers) persist() error {
 	opened := t.timer.Load()
-	if opened == nil {
+	if opened == nil || t.b.isSlave() {
 		return nil
 	}
 	m, changes := t.metrics(opened)
@@ -103,6 +109,18 @@ func (t *timers) persist() error {
 		t.saved = changes
 	}
 	return err
+}
+
+// takeOver makes the counts of a slave's master its own, which are in its file when it is made a master.
+func (t *timers) takeOver(counts *timerMetrics) {
+	if known := t.copied.Load(); known != nil && maps.Equal(known.TimingCount, counts.TimingCount) {
+		return
+	}
+	t.copied.Store(counts)
+	if err := t.file.write(counts); err != nil {
+		t.b.log.Error("state file cannot be written; tried again", "file", t.file.name, "error", err)
+		t.copied.Store(nil)
+	}
 }
 
 func (t *timers) metrics(opened *timer.Timer) (*timerMetrics, int64) {
@@ -308,6 +326,9 @@ func (b *Broker) timerMetrics(c *call) error {
 	opened := b.timers.timer.Load()
 	if opened == nil {
 		return refuse(protocol.SystemError, "The timer message store is null")
+	}
+	if copied := b.timers.copied.Load(); copied != nil {
+		return c.json(copied)
 	}
 	m, _ := b.timers.metrics(opened)
 	return c.json(m)

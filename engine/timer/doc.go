@@ -24,7 +24,9 @@
 //  6. A message that cannot be delivered (its record is gone, it does not say where it is meant for, the store refuses
 //     it for good) is dropped and told, and keeps no other from delivery. One that cannot be put for now is put again until
 //     it can.
-//  7. Memory does not grow with what is pending: the wheel and the log are mapped, and a slot is read in parts.
+//  7. The timer of a slave delivers nothing and takes in what its master has taken in. Made a master's, it misses nothing
+//     that its master had not delivered, and repeats no more than what was delivered since it was last told.
+//  8. Memory does not grow with what is pending: the wheel and the log are mapped, and a slot is read in parts.
 //
 // # Concurrency
 //
@@ -35,5 +37,5 @@
 // # What it does not do
 //
 // It does not decide what is delayed nor for how long: who puts a message to the timer topic says so in TIMER_OUT_MS (see
-// [OutTime]). It does not deliver on a slave. It does not log.
+// [OutTime]). It does not log.
 package timer

@@ -43,14 +43,20 @@ func (t *Timer) flush() error {
 		return f.err
 	}
 	t.state.Lock()
-	p, next := t.state.progress, f.check
+	p, next, master := t.state.progress, f.check, t.state.master
 	next.ReadTime, next.LogPos, next.QueueOffset, next.MasterQueueOffset = p.readTime, t.state.logPos, t.state.queueOffset, t.state.queueOffset
 	t.state.Unlock()
+	if t.opts.Following {
+		// The version is the master's, by which it knows when it comes back whether somebody went on meanwhile.
+		next.MasterQueueOffset, next.StateVersion, next.VersionTime, next.VersionCounter = master.MasterQueueOffset, master.StateVersion, master.VersionTime, master.VersionCounter
+	}
 	if next == f.check && p == f.progress {
 		return nil
 	}
-	next.VersionCounter++
-	next.VersionTime = t.opts.Now().UnixMilli()
+	if !t.opts.Following {
+		next.VersionCounter++
+		next.VersionTime = t.opts.Now().UnixMilli()
+	}
 	if err := t.queue.Flush(); err != nil {
 		return fmt.Errorf("timer: %w", err)
 	}

@@ -55,6 +55,9 @@ func (t *Timer) take(r message.Record, now int64) (ok bool, err error) {
 	if phy <= t.work.taken {
 		return true, nil
 	}
+	if t.opts.Following && r.QueueOffset() >= t.follow.limit {
+		return false, nil
+	}
 	out, known := outTime(r)
 	switch {
 	case !known:
@@ -89,19 +92,32 @@ func (t *Timer) isReplay(r message.Record, out int64) bool {
 	return phy <= t.state.latePhy || r.QueueOffset() < t.replay.below
 }
 
+// place is the time in whose slot a message waits that is taken in at a time, and whether it goes round once more then.
+func (t *Timer) place(out, write int64) (due int64, rolls bool) {
+	p := t.opts.Precision
+	due = max(out, t.state.readTime)
+	window := t.opts.RollWindow * p
+	switch {
+	case due-write < window:
+		return due, false
+	case due-write-window < t.opts.RollWindow/3*p:
+		// As Java: what is left after this round must not be too short for the next.
+		return write + t.opts.RollWindow/2*p, true
+	default:
+		return write + window, true
+	}
+}
+
 // enqueue notes a message in the log and its slot. It returns false when there is no room for it yet.
 func (t *Timer) enqueue(r message.Record, out, now int64) (ok bool, err error) {
-	p := t.opts.Precision
+	p, magic := t.opts.Precision, int32(magicDefault)
 	write := max(now-now%p, 0)
-	due, magic := max(out, t.state.readTime), int32(magicDefault)
-	if window := t.opts.RollWindow * p; due-write >= window {
+	due, rolls := t.place(out, write)
+	if t.opts.Following {
+		write, due, rolls = t.placeFollowing(r, out)
+	}
+	if rolls {
 		magic |= magicRoll
-		// As Java: what is left after this round must not be too short for the next.
-		if due-write-window < t.opts.RollWindow/3*p {
-			due = write + t.opts.RollWindow/2*p
-		} else {
-			due = write + window
-		}
 	}
 	time := due / p
 	if time >= t.state.readTime/p+t.wheel.total {

@@ -19,6 +19,8 @@ type Options struct {
 	// RollWindow is the number of slots ahead in which a message waits at most; one that is due later goes round once
 	// more. 0, or one that the wheel has no room for, is two days of seconds.
 	RollWindow int64
+	// Following is for the timer of a slave: it takes in what its master has taken in (Timer.Follow), and delivers nothing.
+	Following bool
 	// LogFileSize is the size of a file of the timer log in bytes; 0 is 100 MiB.
 	LogFileSize int64
 	// FlushInterval is the time after which what changed is made durable; 0 is a second.

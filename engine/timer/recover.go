@@ -10,8 +10,8 @@ import (
 // replay is what a recovery tells those who take in again from the checkpoint on.
 type replay struct {
 	units []message.PhyOffset // sorted: the messages of the units behind the checkpoint
-	// below: messages of the queue below this offset were taken in once, but the log has lost them. Those due before the
-	// read time are delivered.
+	// below: messages of the queue below this offset were taken in once, but the log has lost them, or a slave's master has
+	// them in its own. Those due before the read time are delivered.
 	below message.QueueOffset
 }
 
@@ -52,6 +52,10 @@ func (t *Timer) recover(check Checkpoint, p progress, known bool) error {
 		// What the checkpoint says is taken in is partly lost. It is all in the queue.
 		t.replay.below = check.QueueOffset
 		t.state.queueOffset = t.queue.MinOffset()
+	}
+	if check.MasterQueueOffset > check.QueueOffset {
+		// A slave had not taken in all that its master had.
+		t.replay.below = max(t.replay.below, check.MasterQueueOffset)
 	}
 	t.state.logPos = end
 	if len(t.replay.units) > 0 {

@@ -28,6 +28,7 @@ type Timer struct {
 		progress
 		queueOffset message.QueueOffset // all below is in the log or delivered
 		logPos      int64               // the log's end as of queueOffset
+		master      Checkpoint          // of a slave's timer: how far the master's is
 	}
 	// flushed is what the checkpoint on disk says.
 	flushed struct {
@@ -41,6 +42,7 @@ type Timer struct {
 
 	work   work // the run goroutine's
 	replay replay
+	follow follow
 	counts counts
 
 	wake    chan struct{}
@@ -163,7 +165,11 @@ func (t *Timer) step() (wait time.Duration, more bool) {
 		return retryAfter, false // what could not be put must be before anything else is
 	}
 	now := t.opts.Now().UnixMilli()
-	more, err := t.stepAt(now)
+	todo := t.stepAt
+	if t.opts.Following {
+		todo = t.followMaster
+	}
+	more, err := todo(now)
 	switch {
 	case err != nil:
 		t.opts.Failed(err)
@@ -172,6 +178,8 @@ func (t *Timer) step() (wait time.Duration, more bool) {
 		return retryAfter, false
 	case more:
 		return 0, true
+	case t.opts.Following:
+		return idle, false
 	}
 	return t.untilDue(now), false
 }
@@ -211,6 +219,12 @@ func (t *Timer) followClock(now int64) error {
 	if at >= read {
 		return nil
 	}
+	return t.goBack(at)
+}
+
+// goBack goes back to a time. The slots from there on up to the read time are delivered.
+func (t *Timer) goBack(at int64) error {
+	read := t.state.readTime
 	if err := t.flush(); err != nil { // what the slots still hold must be known to be delivered before they are emptied
 		return err
 	}
