@@ -11,7 +11,7 @@ KEEP  ?=
 # Of how many of its occurrences each operation fails; 0 is all.
 FAULTS ?= 0
 
-.PHONY: help build run test vet race fuzz-canary fuzz meta crash kill broken fault sim interop interop-long bench bench-peers clean
+.PHONY: help build run test vet race fuzz-canary fuzz meta crash kill broken fault sim interop interop-long network bench bench-peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ interop: ## real clients and Java stores; needs Java and Maven, else it says so
 
 interop-long: ## the kills of these, a hundred times
 	$(MAKE) -C interop long
+
+network: ## a pair of brokers and clients in network namespaces, TIME long (say 20m), through everything that can go wrong between them
+	$(MAKE) -C interop network TIME=$(TIME) $(if $(SEED),SEED=$(SEED))
 
 bench: ## all benchmarks
 	go test -run='^$$' -bench=. ./...

@@ -34,7 +34,7 @@ const replicationFile = 1 << 20
 func replicate(t *testing.T, masterMake, slaveMake harness.Target, role string) {
 	heavy(t)
 	c := newCluster(t, harness.Mixed{Title: "replication", NameServer: suite.split, Broker: masterMake}, map[string]string{
-		"brokerIP2": "127.0.0.1", "brokerRole": role, "inSyncReplicas": "2", "slaveTimeout": "15000", "mappedFileSizeCommitLog": fmt.Sprint(replicationFile),
+		"brokerRole": role, "inSyncReplicas": "2", "slaveTimeout": "15000", "mappedFileSizeCommitLog": fmt.Sprint(replicationFile),
 	})
 	slave := startSlave(t, c, slaveMake)
 	a := newAgent(t, java55, c.NameServer(), "sender")

@@ -13,6 +13,7 @@ type Client struct {
 	Java bool
 
 	program func(class string) ([]string, error)
+	exec    []string // before the command line
 }
 
 // JavaClient is the Java client of the version that root/name/pom.xml asks for.
@@ -37,6 +38,13 @@ func (c *Client) With(name string, properties ...string) *Client {
 		}
 		return argv, nil
 	}}
+}
+
+// At is the client as it runs at a node.
+func (c *Client) At(n *Node) *Client {
+	at := *c
+	at.exec = n.Exec()
+	return &at
 }
 
 // GoClient is rocketmq-client-go, built from goclient/ into bin.
@@ -89,5 +97,5 @@ func (c *Client) command(program, dir, name string, args ...string) (Command, er
 	if c.Java {
 		argv = append([]string{argv[0], "-Duser.home=" + dir}, argv[1:]...)
 	}
-	return Command{Name: c.Name + "-" + name, Argv: append(argv, args...), Logs: dir, Dir: dir}, nil
+	return Command{Name: c.Name + "-" + name, Argv: append(append(c.exec[:len(c.exec):len(c.exec)], argv...), args...), Logs: dir, Dir: dir}, nil
 }

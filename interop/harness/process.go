@@ -101,6 +101,12 @@ func (p *Process) Kill() {
 	<-p.ended
 }
 
+// Pause is SIGSTOP, and Resume ends it.
+func (p *Process) Pause() { _ = p.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume is SIGCONT.
+func (p *Process) Resume() { _ = p.cmd.Process.Signal(syscall.SIGCONT) }
+
 // Stop asks the process to end by SIGTERM and kills it when it has not done
 // so in time, which is an error.
 func (p *Process) Stop(timeout time.Duration) error {

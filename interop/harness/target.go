@@ -25,6 +25,24 @@ type Place struct {
 	Properties     map[string]string
 	// Others are name servers besides its own that the broker registers with.
 	Others []string
+	// Node is where its programs run; nil is this machine.
+	Node *Node
+}
+
+// host is the address of its programs.
+func (p Place) host() string {
+	if p.Node == nil {
+		return "127.0.0.1"
+	}
+	return p.Node.Addr.String()
+}
+
+// argv is the command line that starts a program there.
+func (p Place) argv(argv ...string) []string {
+	if p.Node == nil {
+		return argv
+	}
+	return append(p.Node.Exec(), argv...)
 }
 
 // NewPlace chooses free ports for a place below dir.
@@ -45,7 +63,7 @@ func NewPlace(dir string, properties map[string]string) (Place, error) {
 func (p Place) Store() string { return filepath.Join(p.Dir, "store") }
 
 // NameServer is the address that clients are given.
-func (p Place) NameServer() string { return fmt.Sprintf("127.0.0.1:%d", p.NameServerPort) }
+func (p Place) NameServer() string { return fmt.Sprintf("%s:%d", p.host(), p.NameServerPort) }
 
 // NameServers are all name servers of the broker, as RocketMQ writes a list.
 func (p Place) NameServers() string {
@@ -53,10 +71,12 @@ func (p Place) NameServers() string {
 }
 
 // HTTP is where clients may ask for our name server.
-func (p Place) HTTP() string { return fmt.Sprintf("http://127.0.0.1:%d/rocketmq/nsaddr", p.HTTPPort) }
+func (p Place) HTTP() string {
+	return fmt.Sprintf("http://%s:%d/rocketmq/nsaddr", p.host(), p.HTTPPort)
+}
 
 // Broker is the address that the broker announces.
-func (p Place) Broker() string { return fmt.Sprintf("127.0.0.1:%d", p.BrokerPort) }
+func (p Place) Broker() string { return fmt.Sprintf("%s:%d", p.host(), p.BrokerPort) }
 
 // freePort finds a port that is free with its neighbours, below the range
 // from which the kernel takes ports for outgoing connections, so that no
@@ -82,7 +102,7 @@ func portFree(port int) bool {
 // brokerProperties is the configuration file of either make.
 func (p Place) brokerProperties(more map[string]string) map[string]string {
 	props := map[string]string{
-		"brokerClusterName": "DefaultCluster", "brokerName": "broker-a", "brokerId": "0", "brokerIP1": "127.0.0.1",
+		"brokerClusterName": "DefaultCluster", "brokerName": "broker-a", "brokerId": "0", "brokerIP1": p.host(), "brokerIP2": p.host(),
 		"listenPort":            fmt.Sprint(p.BrokerPort),
 		"storePathRootDir":      p.Store(),
 		"storePathCommitLog":    filepath.Join(p.Store(), "commitlog"),
@@ -131,7 +151,7 @@ func (j *Java) start(p Place, name, main string, jvm []string, args ...string) (
 		"--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED", "--add-opens=java.base/java.nio=ALL-UNNAMED",
 		"--add-opens=java.base/sun.nio.ch=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED"}
 	argv = append(append(append(argv, jvm...), "-cp", classPath, main), args...)
-	return Command{Name: name, Argv: argv, Env: []string{"ROCKETMQ_HOME=" + p.Dir}, Logs: p.Dir}.Start()
+	return Command{Name: name, Argv: p.argv(argv...), Env: []string{"ROCKETMQ_HOME=" + p.Dir}, Logs: p.Dir}.Start()
 }
 
 // StartAdmin starts the official admin tool: a line of commands on its Stdin
@@ -219,7 +239,7 @@ func (o *Ours) StartNameServer(p Place) (*Process, error) {
 	}); err != nil {
 		return nil, err
 	}
-	return Command{Name: "nameserver", Argv: []string{filepath.Join(o.bin, "nameserver"), "-c", conf}, Env: []string{"HOME=" + p.Dir}, Logs: p.Dir, Dir: p.Dir}.Start()
+	return Command{Name: "nameserver", Argv: p.argv(filepath.Join(o.bin, "nameserver"), "-c", conf), Env: []string{"HOME=" + p.Dir}, Logs: p.Dir, Dir: p.Dir}.Start()
 }
 
 // StartBroker implements Target.
@@ -237,7 +257,7 @@ func (o *Ours) StartBroker(p Place) (*Process, error) {
 	if err := writeProperties(argv[2], p.brokerProperties(more)); err != nil {
 		return nil, err
 	}
-	return Command{Name: "broker", Argv: argv, Env: []string{"HOME=" + p.Dir}, Logs: p.Dir, Dir: p.Dir}.Start()
+	return Command{Name: "broker", Argv: p.argv(argv...), Env: []string{"HOME=" + p.Dir}, Logs: p.Dir, Dir: p.Dir}.Start()
 }
 
 // CheckStore has our offline tool prove the files of the stopped broker at
