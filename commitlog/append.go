@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 
 	"github.com/rocketlog/rocketlog/internal/mappedfile"
@@ -38,14 +39,24 @@ type Result struct {
 // gives it seq's next offset. A nil seq, for half of a transaction's records,
 // gives offset 0. It returns when the record is in its place, readable or
 // not; see Sync for durability. The fields of m that a put sets are set.
-func (l *CommitLog) Append(m *message.Message, seq *Sequence) (Result, error) {
-	size := m.RecordSize()
-	if size > l.maxRecord() {
-		return Result{}, fmt.Errorf("%w: %d bytes, at most %d fit", ErrTooLarge, size, l.maxRecord())
+//
+// The message counts in the light queues as well: it takes the next offset of
+// each, and its properties, which are made anew, say which.
+func (l *CommitLog) Append(m *message.Message, seq *Sequence, light ...*Sequence) (Result, error) {
+	size, err := l.sizeOf(m)
+	if err != nil {
+		return Result{}, err
 	}
 	crc := message.BodyCRC(m.Body)
 
 	l.put.Lock()
+	if len(light) > 0 {
+		nameOffsets(m, light)
+		if size, err = l.sizeOf(m); err != nil {
+			l.put.Unlock()
+			return Result{}, err
+		}
+	}
 	dst, err := l.reserveLocked(size)
 	if err != nil {
 		l.put.Unlock()
@@ -64,10 +75,42 @@ func (l *CommitLog) Append(m *message.Message, seq *Sequence) (Result, error) {
 	if seq != nil {
 		seq.next.Add(1)
 	}
+	advance(light)
 	res.End = message.PhyOffset(l.q.Advance(size))
 	l.put.Unlock()
 	l.appended()
 	return res, nil
+}
+
+// sizeOf returns the size of m's record, or why the log cannot have it.
+func (l *CommitLog) sizeOf(m *message.Message) (int, error) {
+	size := m.RecordSize()
+	if size > l.maxRecord() {
+		return 0, fmt.Errorf("%w: %d bytes, at most %d fit", ErrTooLarge, size, l.maxRecord())
+	}
+	if len(m.Properties) > message.PropertiesLenMax {
+		return 0, message.ErrPropertiesTooLarge
+	}
+	return size, nil
+}
+
+// nameOffsets gives m the property with the next offset of each light queue.
+func nameOffsets(m *message.Message, light []*Sequence) {
+	offsets := make([]byte, 0, 8*len(light))
+	for _, q := range light {
+		offsets = message.AppendLightOffset(offsets, q.Next())
+	}
+	own := m.Properties[:len(m.Properties):len(m.Properties)]
+	m.Properties = message.AppendProperty(own, message.PropertyMultiQueueOffset, offsets)
+}
+
+// advance moves each of the light queues by one, one that is named twice too.
+func advance(light []*Sequence) {
+	for i, q := range light {
+		if !slices.Contains(light[:i], q) {
+			q.next.Add(1)
+		}
+	}
 }
 
 // encode writes a record to its place, which may be a mapping that has lost

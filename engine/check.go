@@ -249,16 +249,18 @@ func (c *checker) zeros(off message.PhyOffset) bool {
 }
 
 func (c *checker) checkRecord(d *dispatcher, off message.PhyOffset, m message.Record) {
-	s, r := c.store, c.report
 	if m.PhyOffset() != off {
-		r.addLog("commitlog", off, "the record names offset %d as its place", m.PhyOffset())
+		c.report.addLog("commitlog", off, "the record names offset %d as its place", m.PhyOffset())
 	}
-	if !inQueue(m) {
-		return
+	for key, at := range entriesOf(m) {
+		c.checkEntry(d, off, m, key, at)
 	}
-	d.topic = string(m.Topic())
-	key := consumequeue.Key{Topic: d.topic, QueueID: m.QueueID()}
-	at := m.QueueOffset()
+}
+
+// checkEntry compares a record with one of the queues that it counts in.
+func (c *checker) checkEntry(d *dispatcher, off message.PhyOffset, m message.Record, key consumequeue.Key, at message.QueueOffset) {
+	s, r := c.store, c.report
+	d.topic = key.Topic
 	l := c.lives[key]
 	switch {
 	case l == nil:

@@ -111,6 +111,12 @@ type Options struct {
 	// [messageDelayLevel]: the queue entry of such a message holds the time it
 	// is due. Nil is RocketMQ's table.
 	DelayLevels []time.Duration
+	// LightQueues lets messages count in the light queues that they name, see
+	// message.Record.LightQueues [enableLmq and enableMultiDispatch].
+	LightQueues bool
+	// MaxLightQueues bounds how many there may be: a message that needs one more
+	// is refused [maxLmqConsumeQueueNum]. Zero is 20,000.
+	MaxLightQueues int
 	// Following makes the store a slave's [brokerRole=SLAVE]: puts are refused,
 	// AppendRaw copies the master's log.
 	Following bool
@@ -166,6 +172,7 @@ func (o *Options) EnsureDefaults() {
 	setDefault(&o.MaxTransferCountInDisk, 8)
 	setDefault(&o.MaxFilterMessageSize, 16_000)
 	setDefault(&o.MaxMessagesPerQuery, 64)
+	setDefault(&o.MaxLightQueues, 20_000)
 	setDefault(&o.ScrubBytesPerSecond, 4<<20)
 	setDefault(&o.ScrubInterval, 24*time.Hour)
 	if o.DelayLevels == nil {
@@ -210,6 +217,7 @@ func (o *Options) Validate() error {
 	positive("mappedFileSizeConsumeQueue", o.ConsumeQueueFileSize)
 	positive("maxHashSlotNum", int64(o.IndexSlots))
 	positive("maxIndexNum", int64(o.IndexEntries))
+	positive("maxLmqConsumeQueueNum", int64(o.MaxLightQueues))
 	positive("maxMessageSize", int64(o.MaxMessageSize))
 	percent("diskMaxUsedSpaceRatio", o.DiskMaxUsedRatio)
 	percent("diskSpaceCleanForciblyRatio", o.DiskCleanForciblyRatio)

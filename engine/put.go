@@ -27,12 +27,14 @@ const (
 	OSPageCacheBusy
 	UnknownError
 	InSyncReplicasNotEnough
+	PutToRemoteBrokerFail // Java's alone
+	LMQConsumeQueueNumExceeded
 )
 
 var putStatusNames = [...]string{
 	"PUT_OK", "FLUSH_DISK_TIMEOUT", "FLUSH_SLAVE_TIMEOUT", "SLAVE_NOT_AVAILABLE", "SERVICE_NOT_AVAILABLE",
 	"CREATE_MAPPED_FILE_FAILED", "MESSAGE_ILLEGAL", "PROPERTIES_SIZE_EXCEEDED", "OS_PAGE_CACHE_BUSY", "UNKNOWN_ERROR",
-	"IN_SYNC_REPLICAS_NOT_ENOUGH",
+	"IN_SYNC_REPLICAS_NOT_ENOUGH", "PUT_TO_REMOTE_BROKER_FAIL", "LMQ_CONSUME_QUEUE_NUM_EXCEEDED",
 }
 
 // String returns Java's name.
@@ -212,7 +214,7 @@ func (s *Store) append(m *message.Message) (PutResult, message.PhyOffset, awaite
 	if err != nil {
 		return s.refused(PutResult{Status: InSyncReplicasNotEnough, Err: err})
 	}
-	res, err := s.log.Append(m, s.sequenceOf(m))
+	res, err := s.appendOne(m)
 	if err != nil {
 		return s.refused(s.appendFailed(err))
 	}
@@ -267,6 +269,11 @@ func (s *Store) batchItems(m *message.Message, batch []byte, items []message.Bat
 		if err := one.Check(s.opts.MaxMessageSize); err != nil {
 			return fmt.Errorf("message %d of the batch: %w", len(items), err)
 		}
+		if s.opts.LightQueues {
+			if _, told := message.Properties(it.Properties).Get(message.PropertyMultiQueueOffset); told {
+				return fmt.Errorf("message %d of the batch: %s is the broker's to set", len(items), message.PropertyMultiQueueOffset)
+			}
+		}
 		items = append(items, it)
 		return nil
 	})
@@ -300,8 +307,10 @@ func illegal(err error) PutResult {
 // appendFailed tells why the log did not take a message.
 func (s *Store) appendFailed(err error) PutResult {
 	switch {
-	case errors.Is(err, commitlog.ErrTooLarge):
-		return PutResult{Status: MessageIllegal, Err: err}
+	case errors.Is(err, commitlog.ErrTooLarge), errors.Is(err, errLightName), errors.Is(err, message.ErrPropertiesTooLarge):
+		return illegal(err)
+	case errors.Is(err, errLightQueues):
+		return PutResult{Status: LMQConsumeQueueNumExceeded, Err: err}
 	case errors.Is(err, commitlog.ErrClosed):
 		return PutResult{Status: ServiceNotAvailable, Err: ErrClosed}
 	case s.log.Failure() != nil:

@@ -202,6 +202,8 @@ func (s *Store) QueueIDs(topic string) []int32 {
 // DeleteTopic removes the queues of a topic. Its messages stay in the log
 // until they expire. Nothing may be put to the topic meanwhile.
 func (s *Store) DeleteTopic(topic string) error {
+	s.fanning.Lock()
+	defer s.fanning.Unlock()
 	s.forgetSequences(topic)
 	err := s.queues.DeleteTopic(topic)
 	s.recount.Store(true)

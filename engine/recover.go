@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -301,11 +300,8 @@ func isMessage(r message.Record, key consumequeue.Key, off message.QueueOffset, 
 	if len(r) != int(u.Size) {
 		return false
 	}
-	if string(r.Topic()) == key.Topic && r.QueueID() == key.QueueID && r.QueueOffset() == off {
-		return true
-	}
-	names, ok := r.Properties().Get(message.PropertyMultiDispatch)
-	return ok && slices.Contains(strings.Split(string(names), ","), key.Topic)
+	at, ok := entryIn(r, key)
+	return ok && at == off
 }
 
 // mendQueues builds the queues again that are damaged or missing, and returns
@@ -363,16 +359,17 @@ func (s *Store) findMissing(causes map[consumequeue.Key]error) error {
 		if !ok {
 			break
 		}
-		if !inQueue(r) {
-			continue
+		for key, at := range entriesOf(r) {
+			if message.IsLightQueue(key.Topic) && !s.opts.LightQueues {
+				continue // Java does not build them then either
+			}
+			w, seen := want[key]
+			if !seen || at == 0 {
+				w.min = at
+			}
+			w.max = at + 1
+			want[key] = w
 		}
-		key := consumequeue.Key{Topic: string(r.Topic()), QueueID: r.QueueID()}
-		w, seen := want[key]
-		if !seen || r.QueueOffset() == 0 {
-			w.min = r.QueueOffset()
-		}
-		w.max = r.QueueOffset() + 1
-		want[key] = w
 	}
 	for key, w := range want {
 		if explained && len(s.queues.TopicQueues(key.Topic)) == 0 {

@@ -23,6 +23,7 @@ type dispatcher struct {
 	queuesFrom message.PhyOffset // the same for the queues, where the index is built anew
 	topic      string            // of the last record, to allocate a topic once and not for each
 	arrival    Arrival
+	light      []lightEntry      // of the record in hand
 	hand       message.PhyOffset // of the record in hand, or a blank before it
 	count      int               // records dispatched
 	units      int64             // sum of the ends of all queues
@@ -250,10 +251,20 @@ func (d *dispatcher) dispatch(r message.Record, arrived func(*Arrival)) error {
 		if err := d.toQueue(a, consumequeue.Unit{Offset: off, Size: int32(len(r)), TagsCode: a.TagsCode}); err != nil {
 			return err
 		}
+		d.light = d.light[:0]
+		if props.MultiQueueOffset != nil && d.store.opts.LightQueues {
+			if err := d.toLightQueues(r, props, off); err != nil {
+				return err
+			}
+		}
 		if err := d.toIndex(r, props, off); err != nil {
 			return err
 		}
 		arrived(a)
+		for _, e := range d.light {
+			a.Topic, a.QueueID, a.QueueOffset = e.topic, message.LightQueueID, e.offset
+			arrived(a)
+		}
 		return nil
 	}
 	if r.SysFlag().Transaction() != message.TransactionRollback {
@@ -415,19 +426,20 @@ func (s *Store) rebuildQueue(key consumequeue.Key, end message.PhyOffset, cause 
 		if !ok {
 			break
 		}
-		if !inQueue(r) || r.QueueID() != key.QueueID || string(r.Topic()) != key.Topic {
+		at, ok := entryIn(r, key)
+		if !ok {
 			continue
 		}
 		u := consumequeue.Unit{
 			Offset: it.Offset() - message.PhyOffset(len(r)), Size: int32(len(r)),
 			TagsCode: d.tagsCode(r, r.Properties().Dispatch()),
 		}
-		if r.QueueOffset() == 0 && q.MaxOffset() > 0 { // the topic was made again
+		if at == 0 && q.MaxOffset() > 0 { // the topic was made again
 			if q, err = s.renewQueue(key); err != nil {
 				return gap, err
 			}
 		}
-		err := q.Append(r.QueueOffset(), u)
+		err := q.Append(at, u)
 		if isGap(err) {
 			gap = true
 			err = q.Append(q.MaxOffset(), u)

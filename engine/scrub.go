@@ -177,7 +177,14 @@ func (r *scrub) visit(at message.PhyOffset, rec message.Record) error {
 		if err := r.pace(scrubUnitCost); err != nil {
 			return err
 		}
-		r.compareQueue(at, rec, props)
+		if q := r.store.queues.QueueBytes(rec.Topic(), rec.QueueID()); q != nil { // else of a topic that was deleted
+			r.compareQueue(at, rec, props, q, rec.QueueOffset())
+		}
+		for name, off := range props.LightQueues(rec.Topic()) {
+			if q := r.store.queues.QueueBytes(name, message.LightQueueID); q != nil {
+				r.compareQueue(at, rec, props, q, off)
+			}
+		}
 	}
 	if r.index == nil || rec.SysFlag().Transaction() == message.TransactionRollback {
 		return nil

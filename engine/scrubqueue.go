@@ -9,14 +9,10 @@ import (
 	"github.com/rocketlog/rocketlog/message"
 )
 
-// compareQueue compares the queue entry of a record with the record.
-func (r *scrub) compareQueue(at message.PhyOffset, rec message.Record, props message.DispatchProperties) {
-	s := r.store
-	q := s.queues.QueueBytes(rec.Topic(), rec.QueueID())
-	if q == nil {
-		return // of a topic that was deleted
-	}
-	key, off := q.Key(), rec.QueueOffset()
+// compareQueue compares the entry that a record has at off of a queue with the
+// record.
+func (r *scrub) compareQueue(at message.PhyOffset, rec message.Record, props message.DispatchProperties, q *consumequeue.ConsumeQueue, off message.QueueOffset) {
+	key := q.Key()
 	r.dispatch.topic = key.Topic
 	want := consumequeue.Unit{Offset: at, Size: int32(len(rec)), TagsCode: r.dispatch.tagsCode(rec, props)}
 	if off < q.MinOffset() || off >= q.MaxOffset() {
@@ -67,10 +63,11 @@ func (r *scrub) isShifted(q *consumequeue.ConsumeQueue, off message.QueueOffset,
 	}
 	defer ref.Release()
 	rec := ref.Record()
-	if len(rec) != int(u.Size) || string(rec.Topic()) != key.Topic || rec.QueueID() != key.QueueID || rec.QueueOffset() == off {
+	own, ok := entryIn(rec, key)
+	if len(rec) != int(u.Size) || !ok || own == off {
 		return false
 	}
-	if own := rec.QueueOffset(); own >= q.MinOffset() && own < q.MaxOffset() {
+	if own >= q.MinOffset() && own < q.MaxOffset() {
 		var at [1]consumequeue.Unit
 		if n, err := q.Peek(own, at[:]); err == nil && n == 1 && at[0].Offset == u.Offset {
 			return false
@@ -80,7 +77,7 @@ func (r *scrub) isShifted(q *consumequeue.ConsumeQueue, off message.QueueOffset,
 		r.shifted[key] = true
 		path, place := q.Place(off)
 		r.report(ScrubFault{File: path, Offset: place, Text: fmt.Sprintf(
-			"message %d of %v is message %d by the log, which lacks some before it", off, key, rec.QueueOffset())})
+			"message %d of %v is message %d by the log, which lacks some before it", off, key, own)})
 	}
 	return true
 }
@@ -159,7 +156,7 @@ func (r *scrub) latest(q *consumequeue.ConsumeQueue, off message.QueueOffset, wa
 		if !ok {
 			return want, it.Err()
 		}
-		if inQueue(rec) && rec.QueueID() == q.Key().QueueID && rec.QueueOffset() == off && string(rec.Topic()) == q.Key().Topic {
+		if own, ok := entryIn(rec, q.Key()); ok && own == off {
 			want = consumequeue.Unit{
 				Offset: it.Offset() - message.PhyOffset(len(rec)), Size: int32(len(rec)),
 				TagsCode: r.dispatch.tagsCode(rec, rec.Properties().Dispatch()),

@@ -15,6 +15,8 @@ import (
 type sequences struct {
 	mu    sync.RWMutex
 	byKey map[consumequeue.Key]*commitlog.Sequence
+	// light names all light queues there are, nil until it is asked for.
+	light map[string]bool
 }
 
 // sequenceOf returns the sequence that numbers m, or nil for the records of a
@@ -37,6 +39,10 @@ func (s *Store) sequenceOf(m *message.Message) *commitlog.Sequence {
 func (s *Store) newSequence(key consumequeue.Key) *commitlog.Sequence {
 	s.seqs.mu.Lock()
 	defer s.seqs.mu.Unlock()
+	return s.newSequenceLocked(key)
+}
+
+func (s *Store) newSequenceLocked(key consumequeue.Key) *commitlog.Sequence {
 	if seq := s.seqs.byKey[key]; seq != nil {
 		return seq
 	}
@@ -45,6 +51,9 @@ func (s *Store) newSequence(key consumequeue.Key) *commitlog.Sequence {
 		seq.Set(q.MaxOffset())
 	}
 	s.seqs.byKey[key] = seq
+	if s.seqs.light != nil && message.IsLightQueue(key.Topic) {
+		s.seqs.light[key.Topic] = true
+	}
 	return seq
 }
 
@@ -57,6 +66,7 @@ func (s *Store) forgetSequences(topic string) {
 			delete(s.seqs.byKey, key)
 		}
 	}
+	delete(s.seqs.light, topic)
 }
 
 // NextOffset returns the offset that the next message put to a queue gets.

@@ -30,9 +30,12 @@ type Store struct {
 	queues *consumequeue.Set
 	index  *index.Index // nil when disabled
 
-	damaged  damagedQueues // found at open
-	reindex  bool          // the index is to be built from the log's begin
-	seqs     sequences
+	damaged damagedQueues // found at open
+	reindex bool          // the index is to be built from the log's begin
+	seqs    sequences
+	// fanning is held by puts that count in light queues: a topic is deleted
+	// between them.
+	fanning  sync.RWMutex
 	dispatch *dispatcher
 	// replicator is never nil.
 	replicator atomic.Pointer[Replicator]

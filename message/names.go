@@ -44,6 +44,7 @@ const (
 	PropertyPushReplyTime       = "PUSH_REPLY_TIME"
 	PropertyCRC32               = "__CRC32#"
 	PropertyTransientPrefix     = "__RMQ.TRANSIENT."
+	PropertyPriority            = "_SYS_MSG_PRIORITY_"
 	PropertyInnerNum            = "INNER_NUM"
 	PropertyInnerBase           = "INNER_BASE"
 	PropertyMultiDispatch       = "INNER_MULTI_DISPATCH"

@@ -89,6 +89,7 @@ func (p Properties) All() iter.Seq2[[]byte, []byte] {
 // one is nil.
 type DispatchProperties struct {
 	Tags, Keys, UniqueKey, DelayLevel []byte
+	MultiDispatch, MultiQueueOffset   []byte // see [Record.LightQueues]
 }
 
 // Dispatch finds the properties that dispatch needs in one pass. The values alias p.
@@ -115,6 +116,12 @@ func (p Properties) Dispatch() (d DispatchProperties) {
 		case PropertyDelayLevel[0]:
 			if v, ok := piece.value(PropertyDelayLevel); ok {
 				d.DelayLevel = v
+			}
+		case PropertyMultiDispatch[0]:
+			if v, ok := piece.value(PropertyMultiDispatch); ok {
+				d.MultiDispatch = v
+			} else if v, ok := piece.value(PropertyMultiQueueOffset); ok {
+				d.MultiQueueOffset = v
 			}
 		}
 	}
