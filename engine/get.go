@@ -136,6 +136,9 @@ func (s *Store) Get(req *GetRequest, res *GetResult) {
 		}
 		s.metrics.getMessages.Add(int64(res.Count))
 		s.metrics.getBytes.Add(int64(res.Bytes))
+		if res.SuggestSlave {
+			s.metrics.coldGets.Add(1)
+		}
 	}
 }
 

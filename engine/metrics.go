@@ -10,6 +10,7 @@ import (
 type counters struct {
 	putMessages, putRefused        atomic.Int64
 	gets, getMessages, getBytes    atomic.Int64
+	coldGets                       atomic.Int64
 	checkpoints                    atomic.Int64
 	queuesRebuilt, logFilesDeleted atomic.Int64
 	scrubs, scrubBytes             atomic.Int64
@@ -22,6 +23,7 @@ type counters struct {
 type Metrics struct {
 	PutMessages, PutRefused                     int64
 	Gets, GetMessages, GetBytes                 int64
+	ColdGets                                    int64 // gets so far behind the end of the log that the memory may not have what they read
 	Checkpoints, QueuesRebuilt, LogFilesDeleted int64
 	Scrubs, ScrubBytes, ScrubFound, ScrubMended int64 // rounds; bytes read; faults
 	MinPhyOffset, MaxPhyOffset                  message.PhyOffset
@@ -39,7 +41,7 @@ func (s *Store) Metrics() Metrics {
 	c := &s.metrics
 	m := Metrics{
 		PutMessages: c.putMessages.Load(), PutRefused: c.putRefused.Load(),
-		Gets: c.gets.Load(), GetMessages: c.getMessages.Load(), GetBytes: c.getBytes.Load(),
+		ColdGets: c.coldGets.Load(), Gets: c.gets.Load(), GetMessages: c.getMessages.Load(), GetBytes: c.getBytes.Load(),
 		Checkpoints: c.checkpoints.Load(), QueuesRebuilt: c.queuesRebuilt.Load(), LogFilesDeleted: c.logFilesDeleted.Load(),
 		Scrubs: c.scrubs.Load(), ScrubBytes: c.scrubBytes.Load(), ScrubFound: c.scrubFound.Load(), ScrubMended: c.scrubMended.Load(),
 		MinPhyOffset: s.log.MinOffset(), MaxPhyOffset: s.log.MaxOffset(),
