@@ -223,7 +223,7 @@ func (b *Broker) queueEntries(c *call) error {
 	}, &res)
 	defer res.Release()
 	err := eachRecord(res.Segments, func(r message.Record) {
-		at := int(r.QueueOffset()) - int(h.Index)
+		at := int(r.OffsetIn(h.Topic)) - int(h.Index)
 		if at < 0 || at >= len(collect.codes) {
 			return
 		}

@@ -8,6 +8,9 @@ import (
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
 
+// groupAttributes are those that consumer groups may have.
+var groupAttributes = map[string]attribute{"priority.factor": {most: 100}}
+
 // updateGroup makes or changes a consumer group for an administrator.
 func (b *Broker) updateGroup(c *call) error {
 	config := protocol.NewSubscriptionGroupConfig("")
@@ -39,6 +42,16 @@ func (b *Broker) updateGroups(c *call, list ...*protocol.SubscriptionGroupConfig
 		if fault := groupNameFault(config.GroupName); fault != "" {
 			return refuse(protocol.InvalidParameter, "%s", fault)
 		}
+		old := b.groups.get(config.GroupName)
+		var present map[string]string
+		if old != nil {
+			present = old.Attributes
+		}
+		attributes, err := alterAttributes(groupAttributes, old == nil, present, config.Attributes)
+		if err != nil {
+			return refuse(protocol.SystemError, "%v", err)
+		}
+		config.Attributes = attributes
 	}
 	if err := b.groups.update(list, b.now().UnixMilli()); err != nil {
 		return fmt.Errorf("the group is not on disk: %w", err)

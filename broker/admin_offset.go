@@ -239,8 +239,9 @@ func (b *Broker) consumeStats(c *call) error {
 		topics = b.topicsInUse(h.ConsumerGroup)
 	}
 	body := protocol.ConsumeStats{OffsetTable: map[protocol.MessageQueue]protocol.OffsetWrapper{}}
+	inFlight, budget := b.popper.log.inFlight(), newLagBudget()
 	for _, topic := range topics {
-		b.addConsumeStats(&body, topic, h.ConsumerGroup)
+		b.addConsumeStats(&body, topic, h.ConsumerGroup, inFlight, &budget)
 	}
 	return c.json(&body)
 }
@@ -256,18 +257,21 @@ func (b *Broker) topicsInUse(group string) (list []string) {
 	return list
 }
 
-func (b *Broker) addConsumeStats(body *protocol.ConsumeStats, topic, group string) {
+func (b *Broker) addConsumeStats(body *protocol.ConsumeStats, topic, group string, inFlight map[lagKey]popped, budget *lagBudget) {
 	t := b.topics.get(topic)
 	if t == nil {
 		return
 	}
+	expr, _ := b.lagFilter(topic, group)
 	for queue := range t.config.Load().ReadQueueNums {
 		consumed, _ := b.offsets.committed(topic, group, queue)
+		lag := b.queueLag(topic, group, queue, expr, inFlight[lagKey{topicGroup{topic, group}, queue}], budget)
 		body.OffsetTable[b.messageQueue(topic, queue)] = protocol.OffsetWrapper{
 			BrokerOffset:   int64(b.store.MaxOffset(topic, queue)),
 			ConsumerOffset: consumed,
 			LastTimestamp:  max(b.storeTime(topic, queue, consumed-1), 0),
 			PullOffset:     max(consumed, b.offsets.pulled(topic, group, queue)),
+			LagMessages:    lag.Messages, LagBytes: lag.Bytes, LagSince: lag.Oldest, LagEstimate: lag.Estimate || lag.BytesEstimate,
 		}
 	}
 	minute, _, _, _ := b.stats.windows(statGroupGetNums, topic+groupSeparator+group, b.topics, b.now().UnixMilli())
@@ -281,6 +285,7 @@ func (b *Broker) brokerConsumeStats(c *call) error {
 		return err
 	}
 	body := protocol.ConsumeStatsList{BrokerAddr: b.Addr()}
+	inFlight, budget := b.popper.log.inFlight(), newLagBudget()
 	for _, group := range b.groups.names() {
 		list := []protocol.ConsumeStats{}
 		for _, topic := range b.topicsInUse(group) {
@@ -289,7 +294,7 @@ func (b *Broker) brokerConsumeStats(c *call) error {
 				continue
 			}
 			stats := protocol.ConsumeStats{OffsetTable: map[protocol.MessageQueue]protocol.OffsetWrapper{}}
-			b.addConsumeStats(&stats, topic, group)
+			b.addConsumeStats(&stats, topic, group, inFlight, &budget)
 			for _, w := range stats.OffsetTable {
 				body.TotalDiff += w.BrokerOffset - w.ConsumerOffset
 				body.TotalInflightDiff += w.PullOffset - w.ConsumerOffset

@@ -81,7 +81,7 @@ func (b *Broker) checkedTopic(config *protocol.TopicConfig, changes map[string]s
 	if old != nil {
 		present = old.config.Load().Attributes
 	}
-	attributes, err := alterAttributes(old == nil, present, changes)
+	attributes, err := alterAttributes(topicAttributes, old == nil, present, changes)
 	if err != nil {
 		return nil, refuse(protocol.SystemError, "%v", err)
 	}
@@ -101,21 +101,22 @@ func parseAttributes(text string) map[string]string {
 	return changes
 }
 
-// An attribute is one that topics may have (Java's TopicAttributes).
+// An attribute is one that topics or groups may have (Java's TopicAttributes and SubscriptionGroupAttributes).
 type attribute struct {
 	fixed  bool     // not changed once the topic is there
-	values []string // those allowed; none: a number from -1
+	values []string // those allowed; none: a number
+	most   int64    // of a number, from 0; zero: from -1, without an end
 }
 
 var topicAttributes = map[string]attribute{
 	"queue.type":     {fixed: true, values: []string{"SimpleCQ"}},
 	"cleanup.policy": {fixed: true, values: []string{"DELETE"}},
-	"message.type":   {values: []string{"UNSPECIFIED", "NORMAL", "FIFO", "DELAY", "TRANSACTION", "MIXED"}},
+	"message.type":   {values: []string{"UNSPECIFIED", "NORMAL", "FIFO", "DELAY", "TRANSACTION", "PRIORITY", "MIXED"}},
 	"reserve.time":   {},
 }
 
-// alterAttributes applies changes, whose keys start with + or -, to the attributes that a topic has.
-func alterAttributes(create bool, present, changes map[string]string) (map[string]string, error) {
+// alterAttributes applies changes, whose keys start with + or -, to the attributes that a topic or a group has.
+func alterAttributes(known map[string]attribute, create bool, present, changes map[string]string) (map[string]string, error) {
 	result := maps.Clone(present)
 	if result == nil {
 		result = map[string]string{}
@@ -125,10 +126,10 @@ func alterAttributes(create bool, present, changes map[string]string) (map[strin
 			return nil, fmt.Errorf("wrong format key: %s", key)
 		}
 		name, add := key[1:], key[0] == '+'
-		a, known := topicAttributes[name]
+		a, there := known[name]
 		old, had := present[name]
 		switch {
-		case !known:
+		case !there:
 			return nil, fmt.Errorf("unsupported key: %s", name)
 		case create && !add:
 			return nil, fmt.Errorf("only add attribute is supported while creating topic. key: %s", name)
@@ -155,7 +156,11 @@ func (a attribute) check(name, value string) error {
 		}
 		return nil
 	}
-	if n, err := strconv.ParseInt(value, 10, 64); err != nil || n < -1 {
+	n, err := strconv.ParseInt(value, 10, 64)
+	if a.most > 0 && (err != nil || n < 0 || n > a.most) {
+		return fmt.Errorf("value %q of attribute %s is not between 0 and %d", value, name, a.most)
+	}
+	if err != nil || n < -1 {
 		return fmt.Errorf("value %q of attribute %s is no number from -1", value, name)
 	}
 	return nil

@@ -240,6 +240,9 @@ func share(strategy string, all []protocol.MessageQueue, clients, self int) (lis
 // route returns all queues of the topic that can be read, in order: those of all brokers, as a name server knows them, else
 // ours.
 func (a *assigner) route(topic string) []protocol.MessageQueue {
+	if t := a.b.topics.get(topic); t != nil && t.light {
+		return a.ownQueues(topic) // the name servers do not know it
+	}
 	now := a.b.now()
 	a.mu.Lock()
 	known := a.mu.routes[topic]

@@ -38,6 +38,7 @@ type Broker struct {
 	locks       *lockTable
 	stats       *stats
 	holds       *holdTable
+	lags        *lagTable
 	schedule    *scheduler
 	sender      *sender
 	puller      *puller
@@ -146,12 +147,16 @@ func (b *Broker) open(o *Options) error {
 	now := b.now()
 	millis := func() int64 { return b.now().UnixMilli() }
 	b.topics = newTopicTable(state("topics.json"), o, now.UnixMilli())
-	b.groups = newGroupTable(state("subscriptionGroup.json"), now.UnixMilli())
+	b.groups = newGroupTable(state("subscriptionGroup.json"), o, now.UnixMilli())
 	b.offsets = newOffsetTable(state("consumerOffset.json"), o, millis)
+	if o.EnableLmq {
+		before := b.offsets.saver.file
+		b.offsets.saver.file, b.offsets.before = state("lmqConsumerOffset.json"), &before
+	}
 	b.expressions = newExpressionCache()
 	b.filters = newFilterTable(state("consumerFilter.json"), millis)
 	b.locks = newLockTable(b.now)
-	b.stats = newStats(now)
+	b.stats, b.lags = newStats(now), newLagTable()
 	b.producers = newProducerTable(b.now)
 	b.consumers = newConsumerTable(b.now, b.notifyMembers)
 	b.holds = newHoldTable(o.MaxPullHolds, b.now)
@@ -194,6 +199,9 @@ func (b *Broker) openStore(o *Options) error {
 	}
 	e.FS, e.Now, e.Listener = o.FS, o.Now, b.listener()
 	e.Following = o.BrokerRole == slaveRole
+	if o.EnableLmq && !o.EnableMultiDispatch {
+		b.log.Warn("messages count in no light queue: enableLmq is set, enableMultiDispatch is not")
+	}
 	b.store, err = engine.Open(o.StorePathRootDir, e)
 	return err
 }

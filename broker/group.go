@@ -23,6 +23,7 @@ var systemGroups = []string{
 // groupTable is the table of consumer groups (Java's SubscriptionGroupManager), kept in config/subscriptionGroup.json.
 type groupTable struct {
 	saver *saver
+	light bool // groups of light queues are there without being in the table
 
 	mu struct {
 		sync.RWMutex
@@ -50,8 +51,8 @@ func (e *groupEntry) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-func newGroupTable(file stateFile, now int64) *groupTable {
-	t := &groupTable{}
+func newGroupTable(file stateFile, o *Options, now int64) *groupTable {
+	t := &groupTable{light: o.EnableLmq}
 	t.mu.table = map[string]*protocol.SubscriptionGroupConfig{}
 	t.mu.forbidden = map[string]map[string]int32{}
 	t.mu.version.Timestamp = now
@@ -86,13 +87,20 @@ func (t *groupTable) find(name []byte) *protocol.SubscriptionGroupConfig {
 	t.mu.RLock()
 	c := t.mu.table[string(name)]
 	t.mu.RUnlock()
+	if c == nil && t.light && message.IsLightQueue(name) {
+		return protocol.NewSubscriptionGroupConfig(string(name))
+	}
 	return c
 }
 
 func (t *groupTable) get(name string) *protocol.SubscriptionGroupConfig {
 	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.mu.table[name]
+	c := t.mu.table[name]
+	t.mu.RUnlock()
+	if c == nil && t.light && message.IsLightQueue(name) { // as Java's LmqSubscriptionGroupManager
+		return protocol.NewSubscriptionGroupConfig(strings.Clone(name))
+	}
+	return c
 }
 
 // findOrCreate returns the configuration of the group, which it makes where the options allow it; else nil.
@@ -124,6 +132,9 @@ func (t *groupTable) findOrCreate(name string, o *Options, now int64) (*protocol
 func (t *groupTable) update(configs []*protocol.SubscriptionGroupConfig, now int64) error {
 	t.mu.Lock()
 	for _, c := range configs {
+		if t.light && message.IsLightQueue(c.GroupName) {
+			continue
+		}
 		t.mu.table[c.GroupName] = c
 	}
 	t.nextVersion(now)

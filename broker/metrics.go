@@ -1,22 +1,38 @@
 package broker
 
-import "github.com/rocketlog/rocketlog/engine"
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/rocketlog/rocketlog/engine"
+	"github.com/rocketlog/rocketlog/message"
+)
 
 // Metrics is a snapshot of a broker's counters and of what it holds. Counters count since the broker was opened.
 type Metrics struct {
-	Puts, PutBytes    int64 // messages taken in from clients, and their bytes in the log
-	PutsRefused       int64 // sends that ended without being stored
-	Gets, GetBytes    int64 // messages given out to consumers
-	PullsFound        int64 // pulls that found messages
-	PullsMissed       int64 // pulls that found none
-	SendBacks         int64 // messages that consumers gave back
-	Committed         int64 // transactions whose message was delivered
-	RolledBack        int64 // transactions that were rolled back
-	Checked           int64 // questions after a transaction that were due
-	Unasked           int64 // those of them that no producer was online for
-	GivenUp           int64 // transactions that were given up
-	PullHolds         int   // pulls that wait for a message
-	PendingPuts       int64 // messages that wait for the disk
+	Puts, PutBytes    int64            // messages taken in from clients, and their bytes in the log
+	PutsRefused       int64            // sends that ended without being stored
+	Gets, GetBytes    int64            // messages given out to consumers
+	PullsFound        int64            // pulls that found messages
+	PullsMissed       int64            // pulls that found none
+	Pops, Acks        int64            // messages popped, and popped ones acknowledged
+	Revived           int64            // popped messages that came again as their time was over
+	SendBacks         int64            // messages that consumers gave back
+	DeadLetters       int64            // messages that were given back too often
+	Refusals          map[string]int64 // requests refused, by cause: sends, and pulls and pops that there is no room for
+	TransactionsOpen  int64            // half messages that nobody has decided on
+	Committed         int64            // transactions whose message was delivered
+	RolledBack        int64            // transactions that were rolled back
+	Checked           int64            // questions after a transaction that were due
+	Unasked           int64            // those of them that no producer was online for
+	GivenUp           int64            // transactions that were given up
+	PullHolds         int              // pulls that wait for a message
+	PopWaits          int              // pops that wait for one
+	PopsInFlight      int64            // pops of which a message is not acknowledged, those left to the timer apart
+	TimersPending     map[string]int64 // messages that wait for their time, by the topic they go to
+	DelaysPending     map[int32]int64  // messages that wait, by delay level
+	PendingPuts       int64            // messages that wait for the disk
 	Topics, Groups    int
 	OnlineGroups      int // consumer groups with a member online
 	ProducerGroups    int // producer groups with a member online
@@ -32,7 +48,11 @@ func (b *Broker) Metrics() Metrics {
 	return Metrics{
 		Puts: s.put.messages.Load(), PutBytes: s.put.bytes.Load(), PutsRefused: s.refused.Load(),
 		Gets: s.get.messages.Load(), GetBytes: s.get.bytes.Load(),
-		PullsFound: s.found.Load(), PullsMissed: s.missed.Load(), SendBacks: s.sendBack.Load(),
+		PullsFound: s.found.Load(), PullsMissed: s.missed.Load(),
+		Pops: s.all[groupPops].messages.Load(), Acks: s.all[groupAcks].messages.Load(), Revived: s.revived.Load(),
+		SendBacks: s.all[groupBacks].messages.Load(), DeadLetters: s.all[groupDead].messages.Load(), Refusals: s.refusalCounts(),
+		TransactionsOpen: b.transactions.open(), PopWaits: b.popper.waits.len(), PopsInFlight: b.popper.log.open.Load(),
+		TimersPending: b.timersPending(), DelaysPending: b.schedule.pending(),
 		Committed: b.transactions.stats.committed.Load(), RolledBack: b.transactions.stats.rolledBack.Load(),
 		Checked: b.transactions.stats.checked.Load(), Unasked: b.transactions.stats.unasked.Load(), GivenUp: b.transactions.stats.givenUp.Load(),
 		PullHolds: b.holds.len(), PendingPuts: b.sender.gate.pending.Load(),
@@ -42,4 +62,108 @@ func (b *Broker) Metrics() Metrics {
 		RequestsQueued: b.admin.Waiting() + b.calls.Waiting(), RequestsOffloaded: b.offloaded.Load(),
 		Store: b.store.Metrics(),
 	}
+}
+
+// timersPending counts the messages in the timer by topic.
+func (b *Broker) timersPending() map[string]int64 {
+	opened := b.timers.timer.Load()
+	if opened == nil {
+		return nil
+	}
+	topics, _ := opened.Topics()
+	pending := make(map[string]int64, len(topics))
+	for name, n := range topics {
+		if n.Count != 0 {
+			pending[name] = n.Count
+		}
+	}
+	return pending
+}
+
+// pending counts the messages that wait, for each delay level that has some.
+func (s *scheduler) pending() map[int32]int64 {
+	pending := map[int32]int64{}
+	for level := int32(1); level <= int32(len(s.levels)); level++ {
+		first, last := s.bounds(level)
+		if n := last - max(s.offset(level), first); n > 0 {
+			pending[level] = n
+		}
+	}
+	return pending
+}
+
+// open counts the half messages that nobody has decided on.
+func (t *transactor) open() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.mu.ledger == nil {
+		return 0
+	}
+	return int64(t.mu.ledger.Open(t.b.store.MaxOffset(message.HalfTopic, 0)))
+}
+
+func (s *stats) refusalCounts() map[string]int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return maps.Clone(s.mu.refusals)
+}
+
+// TopicTraffic is what was put to a topic since the broker was opened.
+type TopicTraffic struct {
+	Topic           string
+	Messages, Bytes int64
+}
+
+// Puts returns what was put, by topic; topics without a message are left out.
+func (b *Broker) Puts() (list []TopicTraffic) {
+	for _, t := range b.topics.list() {
+		if n := t.puts.messages.Load(); n > 0 {
+			list = append(list, TopicTraffic{t.name, n, t.puts.bytes.Load()})
+		}
+	}
+	return list
+}
+
+// GroupTraffic is what a group did with a topic since the broker was opened, in messages.
+type GroupTraffic struct {
+	Topic, Group                                       string
+	Gets, GetBytes, Pops, Acks, SendBacks, DeadLetters int64
+}
+
+// Consumption returns what groups did, in the order of topics and groups.
+func (b *Broker) Consumption() []GroupTraffic {
+	s := b.stats
+	table := map[topicGroup]*GroupTraffic{}
+	s.mu.RLock()
+	for stat, groups := range s.mu.groups {
+		for key, t := range groups {
+			g := table[key]
+			if g == nil {
+				g = &GroupTraffic{Topic: key.topic, Group: key.group}
+				table[key] = g
+			}
+			n := t.messages.Load()
+			switch groupStat(stat) {
+			case groupGets:
+				g.Gets, g.GetBytes = n, t.bytes.Load()
+			case groupPops:
+				g.Pops = n
+			case groupAcks:
+				g.Acks = n
+			case groupBacks:
+				g.SendBacks = n
+			case groupDead:
+				g.DeadLetters = n
+			}
+		}
+	}
+	s.mu.RUnlock()
+	list := make([]GroupTraffic, 0, len(table))
+	for _, g := range table {
+		list = append(list, *g)
+	}
+	slices.SortFunc(list, func(a, b GroupTraffic) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Group, b.Group))
+	})
+	return list
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
 
@@ -13,12 +14,14 @@ import (
 const groupSeparator = "@"
 
 // offsetTable knows how far each group has consumed each queue (Java's ConsumerOffsetManager), kept in
-// config/consumerOffset.json. Commits are durable only with the next persist: a consumer may see again what it
+// config/consumerOffset.json, or where there are light queues, as by Java, in lmqConsumerOffset.json. Commits are durable only with the next persist: a consumer may see again what it
 // committed since, never miss anything.
 type offsetTable struct {
 	saver       *saver
 	versionStep int64
-	following   bool // a slave's: commits are noted as such
+	light       bool       // there are light queues
+	following   bool       // a slave's: commits are noted as such
+	before      *stateFile // read where there is no file yet
 	now         func() int64
 
 	mu struct {
@@ -42,17 +45,18 @@ type queueOffsets struct {
 	reset     map[int32]int64 // where the group must go on, memory only; taken by the next pull
 }
 
-// offsetsFile is the shape of consumerOffset.json.
+// offsetsFile is the shape of consumerOffset.json and lmqConsumerOffset.json.
 type offsetsFile struct {
 	DataVersion   protocol.DataVersion       `json:"dataVersion"`
 	GroupTopicMap map[string][]string        `json:"groupTopicMap"` // derived, of no use to a reader
 	OffsetTable   map[string]map[int32]int64 `json:"offsetTable"`
-	PullOffsets   map[string]map[int32]int64 `json:"pullOffsetTable"`       // 5.5.0 keeps them too
-	Local         map[string][]int32         `json:"localQueues,omitempty"` // ours: what a slave has to give back to its master
+	PullOffsets   map[string]map[int32]int64 `json:"pullOffsetTable"`          // 5.5.0 keeps them too
+	Local         map[string][]int32         `json:"localQueues,omitempty"`    // ours: what a slave has to give back to its master
+	LightOffsets  map[string]int64           `json:"lmqOffsetTable,omitempty"` // of groups of light queues, in their only queue
 }
 
 func newOffsetTable(file stateFile, o *Options, now func() int64) *offsetTable {
-	t := &offsetTable{versionStep: max(o.ConsumerOffsetUpdateVersionStep, 1), following: o.BrokerRole == slaveRole, now: now, armed: func() {}}
+	t := &offsetTable{versionStep: max(o.ConsumerOffsetUpdateVersionStep, 1), following: o.BrokerRole == slaveRole, light: o.EnableLmq, now: now, armed: func() {}}
 	t.mu.table = map[topicGroup]*queueOffsets{}
 	t.mu.version.Timestamp = now()
 	t.saver = newSaver(file, func() any { return t.snapshot() })
@@ -61,9 +65,13 @@ func newOffsetTable(file stateFile, o *Options, now func() int64) *offsetTable {
 
 func (t *offsetTable) load() error {
 	file, err := loadState[offsetsFile](t.saver.file)
+	if file == nil && err == nil && t.before != nil {
+		file, err = loadState[offsetsFile](*t.before)
+	}
 	if file == nil {
 		return err
 	}
+	file.spread()
 	t.mu.version = file.DataVersion
 	for key, queues := range file.OffsetTable {
 		if topic, group, ok := strings.Cut(key, groupSeparator); ok {
@@ -83,6 +91,17 @@ func (t *offsetTable) load() error {
 		}
 	}
 	return err
+}
+
+// spread puts the offsets of light queues among the others.
+func (f *offsetsFile) spread() {
+	for key, offset := range f.LightOffsets {
+		if f.OffsetTable == nil {
+			f.OffsetTable = map[string]map[int32]int64{}
+		}
+		f.OffsetTable[key] = map[int32]int64{message.LightQueueID: offset}
+	}
+	f.LightOffsets = nil
 }
 
 // clamp moves offsets behind the end of their queue back to it, and returns how many. The log may have lost, by a power
@@ -282,6 +301,7 @@ func (t *offsetTable) snapshot() *offsetsFile {
 		GroupTopicMap: map[string][]string{},
 		OffsetTable:   make(map[string]map[int32]int64, len(t.mu.table)),
 		PullOffsets:   make(map[string]map[int32]int64, len(t.mu.table)),
+		LightOffsets:  map[string]int64{},
 	}
 	for k, e := range t.mu.table {
 		if len(e.pulled) > 0 {
@@ -294,6 +314,10 @@ func (t *offsetTable) snapshot() *offsetsFile {
 			s.Local[k.topic+groupSeparator+k.group] = slices.Sorted(maps.Keys(e.local))
 		}
 		if len(e.committed) == 0 {
+			continue
+		}
+		if offset, ok := e.committed[message.LightQueueID]; ok && t.light && message.IsLightQueue(k.group) {
+			s.LightOffsets[k.topic+groupSeparator+k.group] = offset
 			continue
 		}
 		s.OffsetTable[k.topic+groupSeparator+k.group] = maps.Clone(e.committed)

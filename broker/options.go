@@ -78,6 +78,8 @@ type Options struct {
 	EnableRetryTopicV2                 bool  `property:"enableRetryTopicV2"`                 // popped messages come again by %RETRY%group+topic, not %RETRY%group_topic; default false
 	RetrieveMessageFromPopRetryTopicV1 bool  `property:"retrieveMessageFromPopRetryTopicV1"` // with it, read those of the other name too; default true
 	PopFromRetryProbability            int32 `property:"popFromRetryProbability"`            // percent of pops that look for retried messages first; default 20
+	PopFromRetryProbabilityForPriority int32 `property:"popFromRetryProbabilityForPriority"` // the same of topics whose messages have priorities; default 0
+	PriorityOrderAsc                   bool  `property:"priorityOrderAsc"`                   // the higher number is popped first; default true
 	PopPollingSize                     int   `property:"popPollingSize"`                     // pops of a group that wait at one queue at most; default 1024
 	MaxPopPollingSize                  int   `property:"maxPopPollingSize"`                  // pops that wait at most; default 100000
 	MaxPopInFlight                     int   `property:"maxPopInFlight"`                     // pops not acknowledged that are kept in memory, about 300 B each; more go through the timer, or are refused without it (not RocketMQ's); default 1000000
@@ -125,6 +127,7 @@ func DefaultOptions() *Options {
 		StoreOptions:                       defaultStoreOptions(),
 		RetrieveMessageFromPopRetryTopicV1: true,
 		ServerLoadBalancerEnable:           true,
+		PriorityOrderAsc:                   true,
 		AllowRecallWhenBrokerNotWriteable:  true,
 		StoreReplyMessageEnable:            true,
 	}

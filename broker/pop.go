@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -279,6 +280,7 @@ func (b *Broker) popFilter(group string, t *topic, kind, text string) (*filter.E
 func (d *popping) run(resp *remoting.Command) *remoting.Command {
 	b := d.p.b
 	if err := d.collect(); err != nil {
+		b.stats.refusal(err)
 		d.free()
 		c := call{resp: resp}
 		c.fail(err)
@@ -295,7 +297,8 @@ func (d *popping) run(resp *remoting.Command) *remoting.Command {
 		resp.Remark = "FOUND"
 		b.stats.found.Add(1)
 		b.stats.get.add(int64(d.count), int64(d.bytes))
-		b.stats.gets(d.topic.name, d.group.GroupName).add(int64(d.count), int64(d.bytes))
+		b.stats.noteGroup(groupGets, d.topic.name, d.group.GroupName, int64(d.count), int64(d.bytes))
+		b.stats.noteGroup(groupPops, d.topic.name, d.group.GroupName, int64(d.count), int64(d.bytes))
 		if d.rest > 0 {
 			d.p.waits.wakeGroup(d.topic.name, d.group.GroupName, d.queue)
 		}
@@ -334,22 +337,27 @@ func (d *popping) collect() error {
 		}
 	}
 	dice := rand.Int32N(100)
+	retryShare := o.PopFromRetryProbability
+	first := dice
+	if d.byPriority(dice) {
+		retryShare, first = o.PopFromRetryProbabilityForPriority, 0
+	}
 	retry := b.popRetryTopic(d.topic.name, d.group.GroupName)
 	// Receipts of one answer may name retry topics of one version only.
 	if o.EnableRetryTopicV2 && o.RetrieveMessageFromPopRetryTopicV1 && dice%2 == 0 {
 		retry = pop.RetryTopicV1(d.topic.name, d.group.GroupName)
 	}
-	retryFirst := dice < o.PopFromRetryProbability
+	retryFirst := dice < retryShare
 	if retryFirst && !d.order {
-		d.fromTopic(b.topics.get(retry), dice)
+		d.fromTopic(b.topics.get(retry), first)
 	}
 	if d.queue < 0 {
-		d.fromTopic(d.topic, dice)
+		d.fromTopic(d.topic, first)
 	} else {
 		d.fromQueue(d.topic, d.queue)
 	}
 	if !retryFirst && !d.order {
-		d.fromTopic(b.topics.get(retry), dice)
+		d.fromTopic(b.topics.get(retry), first)
 	}
 	if d.count == 0 {
 		return d.failed
@@ -357,13 +365,29 @@ func (d *popping) collect() error {
 	return nil
 }
 
+// byPriority tells whether the topic's messages have priorities, which are its queues, and this pop goes by them. The
+// attribute priority.factor of the group says how many pops of a hundred do.
+func (d *popping) byPriority(dice int32) bool {
+	if d.order || d.topic.config.Load().Attributes["message.type"] != "PRIORITY" {
+		return false
+	}
+	factor, err := strconv.ParseInt(d.group.Attributes["priority.factor"], 10, 64)
+	return err != nil || int64(dice) < factor
+}
+
+// fromTopic pops from the queues in turn, beginning so many behind the one of the highest priority.
 func (d *popping) fromTopic(t *topic, first int32) {
 	if t == nil {
 		return
 	}
 	queues := t.config.Load().ReadQueueNums
+	ascending := d.p.b.options().PriorityOrderAsc
 	for i := range queues {
-		d.fromQueue(t, (first+i)%queues)
+		next := i
+		if ascending {
+			next = queues - 1 - i
+		}
+		d.fromQueue(t, (next+first)%queues)
 	}
 }
 
@@ -442,7 +466,7 @@ func (d *popping) read(t *topic, queue int32, offset int64, res *engine.GetResul
 func (d *popping) give(t *topic, queue int32, offset int64, res *engine.GetResult) bool {
 	b, group := d.p.b, d.group.GroupName
 	d.found = d.found[:0]
-	if err := eachRecord(res.Segments, func(r message.Record) { d.found = append(d.found, int64(r.QueueOffset())) }); err != nil {
+	if err := eachRecord(res.Segments, func(r message.Record) { d.found = append(d.found, int64(r.OffsetIn(t.name))) }); err != nil {
 		d.failed = fmt.Errorf("messages of %s/%d at %d: %w", t.name, queue, offset, err)
 		return false
 	}

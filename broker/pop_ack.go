@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"github.com/rocketlog/rocketlog/broker/pop"
+	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
@@ -74,7 +75,7 @@ func (p *popper) ack(c *call) error {
 		},
 		Offsets: []int64{h.Offset},
 	}, receipt.VisibleAt())
-	return popAnswer(r, p.b.options())
+	return p.acked(r, t, group, 1)
 }
 
 // ackOrdered notes that a message of an ordered queue is done. When it was the first that was not, the group moves on.
@@ -93,6 +94,7 @@ func (p *popper) ackOrdered(t *topic, group string, queue int32, offset, popTime
 	case pop.Stale:
 		return nil
 	}
+	b.stats.noteGroup(groupAcks, t.name, group, 1, 0)
 	if !b.offsets.pendingReset(t.name, group, queue) {
 		b.offsets.commit(t.name, group, queue, next)
 	}
@@ -163,6 +165,14 @@ func (p *popper) ackEntry(e *protocol.BatchAck, brokerName string) error {
 		Key:     pop.Key{Topic: t.name, Group: group, Queue: e.QueueID, Start: e.StartOffset, PopTime: e.PopTime, BrokerName: brokerName},
 		Offsets: offsets,
 	}, e.PopTime+e.InvisibleTime)
+	return p.acked(r, t, group, len(offsets))
+}
+
+// acked counts messages that are done, and says what became of the record that says so.
+func (p *popper) acked(r engine.PutResult, t *topic, group string, messages int) error {
+	if r.Status.Stored() {
+		p.b.stats.noteGroup(groupAcks, t.name, group, int64(messages), 0)
+	}
 	return popAnswer(r, p.b.options())
 }
 

@@ -459,6 +459,7 @@ func (l *reviveLog) again(c *pop.Checkpoint, offset int64) error {
 		return &refusal{putCode(r.Status), putRemark(r, b.options())}
 	}
 	b.stats.put.add(1, int64(len(m.Body)))
+	b.stats.revived.Add(1)
 	return nil
 }
 

@@ -238,6 +238,7 @@ func (d *pulling) run(resp *remoting.Command, mayHold bool) *remoting.Command {
 			return nil // the answer to hand out later is another one
 		}
 		if err != nil {
+			b.stats.refusal(err)
 			d.free()
 			c := call{resp: resp}
 			c.fail(err)
@@ -304,7 +305,7 @@ func (d *pulling) count(code protocol.ResponseCode) {
 	}
 	s.found.Add(1)
 	s.get.add(int64(d.res.Count), int64(d.res.Bytes))
-	s.gets(d.topic.name, d.group.GroupName).add(int64(d.res.Count), int64(d.res.Bytes))
+	s.noteGroup(groupGets, d.topic.name, d.group.GroupName, int64(d.res.Count), int64(d.res.Bytes))
 }
 
 func (d *pulling) addHeader(resp *remoting.Command) {
@@ -368,7 +369,7 @@ func (d *pulling) resume() {
 // revalidate looks again at what may have changed while the pull was held.
 func (d *pulling) revalidate(resp *remoting.Command) error {
 	b := d.p.b
-	if b.topics.get(d.topic.name) != d.topic {
+	if !b.topics.still(d.topic) {
 		return refuse(protocol.TopicNotExist, "topic[%s] not exist, apply first please!", d.topic.name)
 	}
 	if config := b.groups.get(d.group.GroupName); config != nil {

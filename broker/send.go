@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -107,6 +108,7 @@ func (s *sender) handle(conn *remoting.Conn, req *remoting.Command, mayWait bool
 // refused answers a send that did not reach the store.
 func (s *sender) refused(err error) *remoting.Command {
 	s.b.stats.refused.Add(1)
+	s.b.stats.refusal(err)
 	c := call{resp: remoting.NewResponse(protocol.Success, "")}
 	c.fail(err)
 	s.addTrace(c.resp)
@@ -152,6 +154,7 @@ func (d *sending) prepare(req *remoting.Command) error {
 			return err
 		}
 	}
+	d.prioritize()
 	d.setProperties()
 	return d.divert(o)
 }
@@ -302,6 +305,21 @@ func (d *sending) setProperties() {
 	d.msg.Properties = d.props
 }
 
+// prioritize sends a message with a priority to the queue of that number. A message of another kind has none: the property
+// goes (Java's SendMessageProcessor).
+func (d *sending) prioritize() {
+	f := &d.facts
+	if f.priority == 0 || d.msg.Topic != d.topic.name {
+		return
+	}
+	if f.transaction || f.delayed || f.sharded {
+		d.header.Properties = message.Properties(d.header.Properties).Delete(message.PropertyPriority)
+		return
+	}
+	d.queue = min(f.priority-1, max(d.topic.config.Load().WriteQueueNums-1, 0))
+	d.msg.QueueID = d.queue
+}
+
 // checkRetry treats a send to a retry topic, which a consumer falls back to when it cannot give a message back: one that
 // has come back too often goes to the group's dead letters. So does any of a group that consumes in order, which would
 // otherwise be overtaken (Java's handleRetryAndDLQ).
@@ -326,6 +344,7 @@ func (d *sending) checkRetry(req *remoting.Command, o *Options) error {
 	if err != nil {
 		return err
 	}
+	b.stats.noteGroup(groupDead, d.topic.name, group, 1, 0)
 	d.msg.Topic, d.msg.QueueID = dlq.name, 0
 	d.header.Properties = message.Properties(d.header.Properties).Set(message.PropertyDelayLevel, "-1")
 	d.facts.scan(d.header.Properties)
@@ -377,6 +396,7 @@ func (d *sending) PutDone(r engine.PutResult) {
 		d.count(r)
 	} else {
 		s.b.stats.refused.Add(1)
+		s.b.stats.refusal(refuse(putCode(r.Status), "[%v]", r.Status))
 	}
 	if d.ticket.Oneway {
 		d.free()
@@ -495,6 +515,9 @@ func putRemark(r engine.PutResult, o *Options) string {
 			o.MaxMessageSize)
 	case engine.UnknownError:
 		said = "UNKNOWN_ERROR"
+	case engine.LMQConsumeQueueNumExceeded:
+		said = fmt.Sprintf("[LMQ_CONSUME_QUEUE_NUM_EXCEEDED]broker config enableLmq and enableMultiDispatch, lmq consumeQueue num exceed maxLmqConsumeQueueNum config num, default limit 2w. It is %d here",
+			o.MaxLmqConsumeQueueNum)
 	case engine.InSyncReplicasNotEnough:
 		said = "IN_SYNC_REPLICAS_NOT_ENOUGH"
 	}
@@ -510,7 +533,10 @@ type propertyFacts struct {
 	delayLevel  int32
 	timer       bool // asks for a time that is no delay level's
 	transaction bool
-	reserved    bool // there is a property that is the broker's to set, or one that a reader would pass over
+	priority    int32 // one more than it is; 0: none
+	delayed     bool  // asks for a delay, whatever it is
+	sharded     bool  // belongs to an order
+	reserved    bool  // there is a property that is the broker's to set, or one that a reader would pass over
 }
 
 func (f *propertyFacts) scan(properties []byte) {
@@ -540,7 +566,7 @@ func (f *propertyFacts) note(name, value []byte) {
 	case 'D':
 		if string(name) == message.PropertyDelayLevel {
 			n, err := strconv.ParseInt(string(value), 10, 32)
-			f.delayLevel = int32(n)
+			f.delayLevel, f.delayed = int32(n), true
 			if err != nil {
 				f.delayLevel = 0
 			}
@@ -548,11 +574,20 @@ func (f *propertyFacts) note(name, value []byte) {
 	case 'T':
 		switch string(name) {
 		case message.PropertyTimerDelaySeconds, message.PropertyTimerDelayMilliseconds, message.PropertyTimerDeliverTime:
-			f.timer = true
+			f.timer, f.delayed = true, true
 		case message.PropertyTransactionPrepared:
 			f.transaction = bytes.EqualFold(value, []byte("true"))
 		case message.PropertyTraceOn:
 			f.reserved = true
+		}
+	case '_':
+		switch string(name) {
+		case message.PropertyPriority:
+			if n, err := strconv.ParseInt(string(value), 10, 32); err == nil && n >= 0 {
+				f.priority = int32(min(n, math.MaxInt32-1)) + 1
+			}
+		case message.PropertyShardingKey:
+			f.sharded = true
 		}
 	case 'M', 'C', 'P':
 		f.reserved = f.reserved || reservedProperty(name)

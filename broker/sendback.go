@@ -53,8 +53,10 @@ func (b *Broker) sendBack(c *call) error {
 	if r := b.put(m); r.Status != engine.PutOK {
 		return refuse(protocol.SystemError, "%s", putRemark(r, o))
 	}
-	b.stats.sendBacks(back, h.Group).add(1, 0)
-	b.stats.sendBack.Add(1)
+	b.stats.noteGroup(groupBacks, back, h.Group, 1, 0)
+	if m.Topic == message.DLQTopic(config.GroupName) {
+		b.stats.noteGroup(groupDead, back, h.Group, 1, 0)
+	}
 	return nil
 }
 

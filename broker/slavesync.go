@@ -269,6 +269,7 @@ func (s *slaveSync) copyOffsets(addr string) error {
 	if _, ok, err := s.ask(addr, protocol.GetAllConsumerOffset, nil, &body); err != nil || !ok {
 		return err
 	}
+	body.spread()
 	reached, err := s.reached(addr)
 	if err != nil {
 		return err

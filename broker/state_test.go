@@ -204,7 +204,7 @@ func TestGoldenStateFiles(t *testing.T) {
 	o := testOptions(root)
 
 	topics := newTopicTable(open("topics.json"), o, 0)
-	groups := newGroupTable(open("subscriptionGroup.json"), 0)
+	groups := newGroupTable(open("subscriptionGroup.json"), testOptions(""), 0)
 	offsets := newOffsetTable(open("consumerOffset.json"), o, func() int64 { return 0 })
 	delays := newScheduler(open("delayOffset.json"), []time.Duration{}, time.Now, o.Logger)
 	delays.store = emptyStore{}

@@ -1,10 +1,13 @@
 package broker
 
 import (
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/rocketlog/rocketlog/message"
 )
 
 // sampleEvery is the time between two samples of the statistics. Rates over ten seconds are therefore over ten to
@@ -106,26 +109,50 @@ const (
 	statTopicPutSize  = "TOPIC_PUT_SIZE"
 	statGroupGetNums  = "GROUP_GET_NUMS"
 	statGroupGetSize  = "GROUP_GET_SIZE"
+	statGroupPopNums  = "GROUP_CK_NUMS"
+	statGroupAckNums  = "GROUP_ACK_NUMS"
 	statSendBackNums  = "SNDBCK_PUT_NUMS"
+	statDeadNums      = "DLQ_PUT_NUMS"
 	statBrokerPutNums = "BROKER_PUT_NUMS"
 	statBrokerGetNums = "BROKER_GET_NUMS"
+	statBrokerPopNums = "BROKER_CK_NUMS"
+	statBrokerAckNums = "BROKER_ACK_NUMS"
 )
+
+// A groupStat is what is counted for each group and topic.
+type groupStat int
+
+const (
+	groupGets  groupStat = iota // messages given out
+	groupPops                   // of them, popped
+	groupAcks                   // popped messages that were acknowledged
+	groupBacks                  // messages given back
+	groupDead                   // messages that became dead letters
+	groupStats                  // how many there are
+)
+
+// groupStatNames are the statistics by name that messages are counted for.
+var groupStatNames = map[string]groupStat{
+	statGroupGetNums: groupGets, statGroupGetSize: groupGets, statGroupPopNums: groupPops, statGroupAckNums: groupAcks,
+	statSendBackNums: groupBacks, statDeadNums: groupDead,
+}
 
 // stats holds the counters of a broker that belong to no table of their own.
 type stats struct {
 	bootTime int64 // Unix milliseconds
 
-	put      traffic // messages taken in from clients
-	get      traffic // messages given out to consumers
-	found    atomic.Int64
-	missed   atomic.Int64
-	refused  atomic.Int64 // sends that ended without being stored
-	sendBack atomic.Int64
+	put     traffic // messages taken in from clients
+	get     traffic // messages given out to consumers
+	found   atomic.Int64
+	missed  atomic.Int64
+	refused atomic.Int64        // sends that ended without being stored
+	revived atomic.Int64        // popped messages that came again
+	all     [groupStats]traffic // of all groups together; the gets are in get
 
 	mu struct {
 		sync.RWMutex
-		gets      map[topicGroup]*traffic
-		sendBacks map[topicGroup]*traffic
+		groups   [groupStats]map[topicGroup]*traffic
+		refusals map[string]int64 // requests refused, by cause
 
 		found, missed              []sample // messages is the count
 		day                        int64    // the calendar day of the morning values
@@ -136,8 +163,10 @@ type stats struct {
 
 func newStats(now time.Time) *stats {
 	s := &stats{bootTime: now.UnixMilli()}
-	s.mu.gets = map[topicGroup]*traffic{}
-	s.mu.sendBacks = map[topicGroup]*traffic{}
+	for i := range s.mu.groups {
+		s.mu.groups[i] = map[topicGroup]*traffic{}
+	}
+	s.mu.refusals = map[string]int64{}
 	s.mu.day = calendarDay(now)
 	s.put.history, s.get.history = &history{wide: true}, &history{wide: true}
 	s.sample(now, nil)
@@ -149,15 +178,31 @@ func calendarDay(t time.Time) int64 {
 	return int64(y)*10000 + int64(m)*100 + int64(d)
 }
 
-// gets returns the counters of what the group reads from the topic. The names must outlive the call.
-func (s *stats) gets(topic, group string) *traffic { return s.ofGroup(s.mu.gets, topic, group) }
-
-func (s *stats) sendBacks(topic, group string) *traffic {
-	return s.ofGroup(s.mu.sendBacks, topic, group)
+// noteGroup counts messages of a group, and with those of all.
+func (s *stats) noteGroup(stat groupStat, topic, group string, messages, bytes int64) {
+	s.all[stat].add(messages, bytes)
+	s.ofGroup(stat, topic, group).add(messages, bytes)
 }
 
-func (s *stats) ofGroup(table map[topicGroup]*traffic, topic, group string) *traffic {
-	key := topicGroup{topic, group}
+// refusal counts a request that was refused, by the cause that its answer names in brackets, or else by its code.
+func (s *stats) refusal(err error) {
+	cause := "SYSTEM_ERROR"
+	var r *refusal
+	if errors.As(err, &r) {
+		cause = r.code.String()
+		if named, _, ok := strings.Cut(strings.TrimPrefix(r.remark, "["), "]"); ok && strings.HasPrefix(r.remark, "[") {
+			cause = named
+		}
+	}
+	s.mu.Lock()
+	s.mu.refusals[cause]++
+	s.mu.Unlock()
+}
+
+// ofGroup returns the counters of the group in the topic. The names must outlive the call.
+func (s *stats) ofGroup(stat groupStat, topic, group string) *traffic {
+	table := s.mu.groups[stat]
+	key := topicGroup{lightTogether(topic), lightTogether(group)}
 	s.mu.RLock()
 	t := table[key]
 	s.mu.RUnlock()
@@ -168,16 +213,24 @@ func (s *stats) ofGroup(table map[topicGroup]*traffic, topic, group string) *tra
 	defer s.mu.Unlock()
 	if t = table[key]; t == nil {
 		t = &traffic{}
-		table[topicGroup{strings.Clone(topic), strings.Clone(group)}] = t
+		table[topicGroup{strings.Clone(key.topic), strings.Clone(key.group)}] = t
 	}
 	return t
+}
+
+// lightTogether counts all light queues as one, as Java does (enableLmqStats=false): there may be a great many.
+func lightTogether(name string) string {
+	if message.IsLightQueue(name) {
+		return message.LMQPrefix
+	}
+	return name
 }
 
 // forget drops the counters for which the predicate holds.
 func (s *stats) forget(drop func(topic, group string) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, table := range []map[topicGroup]*traffic{s.mu.gets, s.mu.sendBacks} {
+	for _, table := range s.mu.groups {
 		for k := range table {
 			if drop(k.topic, k.group) {
 				delete(table, k)
@@ -207,11 +260,11 @@ func (s *stats) sample(now time.Time, topics []*topic) {
 	for _, t := range topics {
 		take(&t.puts)
 	}
-	for _, t := range s.mu.gets {
-		take(t)
-	}
-	for _, t := range s.mu.sendBacks {
-		take(t)
+	for i, table := range s.mu.groups {
+		take(&s.all[i])
+		for _, t := range table {
+			take(t)
+		}
 	}
 	if day := calendarDay(now); day != s.mu.day {
 		s.mu.day = day
@@ -256,20 +309,23 @@ func (s *stats) named(name, key string, topics *topicTable) (t *traffic, bytes b
 		if e := topics.get(key); e != nil {
 			return &e.puts, name == statTopicPutSize
 		}
-	case statGroupGetNums, statGroupGetSize, statSendBackNums:
-		topic, group, _ := strings.Cut(key, groupSeparator)
-		s.mu.RLock()
-		defer s.mu.RUnlock()
-		if name == statSendBackNums {
-			return s.mu.sendBacks[topicGroup{topic, group}], false
-		}
-		return s.mu.gets[topicGroup{topic, group}], name == statGroupGetSize
 	case statBrokerPutNums:
 		return &s.put, false
 	case statBrokerGetNums:
 		return &s.get, false
+	case statBrokerPopNums:
+		return &s.all[groupPops], false
+	case statBrokerAckNums:
+		return &s.all[groupAcks], false
 	}
-	return nil, false
+	stat, known := groupStatNames[name]
+	topic, group, two := strings.Cut(key, groupSeparator)
+	if !known || !two {
+		return nil, false
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.mu.groups[stat][topicGroup{lightTogether(topic), lightTogether(group)}], name == statGroupGetSize
 }
 
 // rates are messages or events per second over ten seconds, a minute and ten minutes.

@@ -46,6 +46,9 @@ type StoreOptions struct {
 	MaxFilterMessageSize              int    `property:"maxFilterMessageSize"`              // bytes of queue that one filtered pull looks at; default 16000
 	MaxMsgsNumBatch                   int    `property:"maxMsgsNumBatch"`                   // messages of a query by key; default 64
 	MaxMessageSize                    int    `property:"maxMessageSize"`                    // bytes of a body, or of a batch; default 4 MiB
+	EnableLmq                         bool   `property:"enableLmq"`                         // light queues can be read, and their groups are made when asked for; default false
+	EnableMultiDispatch               bool   `property:"enableMultiDispatch"`               // with it, messages count in the light queues that they name; default false
+	MaxLmqConsumeQueueNum             int    `property:"maxLmqConsumeQueueNum"`             // light queues there may be; default 20000
 	MessageDelayLevel                 string `property:"messageDelayLevel"`                 // default "1s 5s 10s 30s 1m ... 2h"
 	TimerWheelEnable                  bool   `property:"timerWheelEnable"`                  // messages at arbitrary times; default true
 	TimerPrecisionMs                  int64  `property:"timerPrecisionMs"`                  // ms: 100, 200, 500 or 1000; default 1000. A store keeps the one it was begun with
@@ -98,6 +101,7 @@ func (o *StoreOptions) ensureDefaults() {
 	o.MaxFilterMessageSize = cmp.Or(o.MaxFilterMessageSize, 16000)
 	o.MaxMsgsNumBatch = cmp.Or(o.MaxMsgsNumBatch, 64)
 	o.MaxMessageSize = cmp.Or(o.MaxMessageSize, 4<<20)
+	o.MaxLmqConsumeQueueNum = cmp.Or(o.MaxLmqConsumeQueueNum, 20000)
 	o.TimerPrecisionMs = javaPrecision(cmp.Or(o.TimerPrecisionMs, 1000))
 	o.TimerRollWindowSlot = cmp.Or(o.TimerRollWindowSlot, 2*24*3600)
 	o.TimerMaxDelaySec = cmp.Or(o.TimerMaxDelaySec, 3*24*3600)
@@ -185,6 +189,8 @@ func (o *StoreOptions) engine() (*engine.Options, error) {
 		MaxTransferCountInDisk:     o.MaxTransferCountOnMessageInDisk,
 		MaxFilterMessageSize:       o.MaxFilterMessageSize,
 		MaxMessagesPerQuery:        o.MaxMsgsNumBatch,
+		LightQueues:                o.EnableLmq && o.EnableMultiDispatch,
+		MaxLightQueues:             o.MaxLmqConsumeQueueNum,
 		DelayLevels:                levels,
 	}
 	if o.FlushDiskType == "SYNC_FLUSH" {

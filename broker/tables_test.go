@@ -144,7 +144,7 @@ func TestTopicTableReportsFailedWrites(t *testing.T) {
 func TestGroups(t *testing.T) {
 	f, _ := memoryFile(t, "subscriptionGroup.json")
 	o := testOptions("")
-	groups := newGroupTable(f, 1)
+	groups := newGroupTable(f, testOptions(""), 1)
 	if groups.get("TOOLS_CONSUMER") == nil {
 		t.Error("the tools' group is not there")
 	}
@@ -165,7 +165,7 @@ func TestGroups(t *testing.T) {
 	if err := groups.forbid("readers", "orders", false, 4); err != nil || !groups.readForbidden("readers", "orders") || groups.readForbidden("readers", "other") {
 		t.Errorf("forbidden: %v", err)
 	}
-	again := newGroupTable(f, 9)
+	again := newGroupTable(f, testOptions(""), 9)
 	if err := again.load(); err != nil || again.get("readers") == nil || !again.readForbidden("readers", "orders") {
 		t.Errorf("loaded: %v", err)
 	}
@@ -181,7 +181,7 @@ func TestGroups(t *testing.T) {
 func TestGroupsOfOlderWriters(t *testing.T) {
 	f, _ := memoryFile(t, "subscriptionGroup.json")
 	put(t, f, "", `{"subscriptionGroupTable":{"old":{"groupName":"old","retryMaxTimes":3}}}`)
-	groups := newGroupTable(f, 1)
+	groups := newGroupTable(f, testOptions(""), 1)
 	if err := groups.load(); err != nil {
 		t.Fatal(err)
 	}
@@ -532,9 +532,14 @@ func TestPropertyFacts(t *testing.T) {
 	}{
 		{nil, propertyFacts{}},
 		{p("TAGS", "A", "UNIQ_KEY", "u"), propertyFacts{uniqueKey: []byte("u")}},
-		{p("DELAY", "3"), propertyFacts{delayLevel: 3}},
-		{p("DELAY", "x"), propertyFacts{}},
-		{p("TIMER_DELAY_MS", "3"), propertyFacts{timer: true}},
+		{p("DELAY", "3"), propertyFacts{delayLevel: 3, delayed: true}},
+		{p("DELAY", "x"), propertyFacts{delayed: true}},
+		{p("TIMER_DELAY_MS", "3"), propertyFacts{timer: true, delayed: true}},
+		{p("_SYS_MSG_PRIORITY_", "0"), propertyFacts{priority: 1}},
+		{p("_SYS_MSG_PRIORITY_", "2147483647"), propertyFacts{priority: 1<<31 - 1}},
+		{p("_SYS_MSG_PRIORITY_", "-1"), propertyFacts{}},
+		{p("_SYS_MSG_PRIORITY_", "high"), propertyFacts{}},
+		{p("__SHARDINGKEY", "a"), propertyFacts{sharded: true}},
 		{p("TRAN_MSG", "TRUE"), propertyFacts{transaction: true}},
 		{p("TRAN_MSG", "false"), propertyFacts{}},
 		{p("CLUSTER", "mine"), propertyFacts{reserved: true}},

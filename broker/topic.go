@@ -45,6 +45,9 @@ type topic struct {
 
 	puts traffic
 
+	// light says that the topic is a light queue's, made for one request.
+	light bool
+
 	appending atomic.Int64 // puts between enter and leave
 	deleted   atomic.Bool
 }
@@ -84,6 +87,7 @@ func (t *topic) writeable() bool { return t.config.Load().Perm&permWrite != 0 }
 // without allocating; changes are durable when the method that makes them returns.
 type topicTable struct {
 	saver   *saver
+	light   bool            // there are light queues: their topics are there without being in the table
 	system  map[string]bool // fixed once made
 	noSend  map[string]bool // fixed once made
 	changed func()          // called after each change, without lock
@@ -102,7 +106,7 @@ type topicsFile struct {
 }
 
 func newTopicTable(file stateFile, o *Options, now int64) *topicTable {
-	t := &topicTable{changed: func() {}}
+	t := &topicTable{changed: func() {}, light: o.EnableLmq}
 	t.mu.table = map[string]*topic{}
 	t.mu.version.Timestamp = now
 	t.saver = newSaver(file, func() any { return t.snapshot() })
@@ -199,13 +203,34 @@ func (t *topicTable) find(name []byte) *topic {
 	t.mu.RLock()
 	e := t.mu.table[string(name)]
 	t.mu.RUnlock()
+	if e == nil && t.light && message.IsLightQueue(name) {
+		return newLightTopic(string(name))
+	}
 	return e
 }
 
 func (t *topicTable) get(name string) *topic {
 	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.mu.table[name]
+	e := t.mu.table[name]
+	t.mu.RUnlock()
+	if e == nil && t.light && message.IsLightQueue(name) {
+		return newLightTopic(name)
+	}
+	return e
+}
+
+// newLightTopic makes the topic of a light queue, as Java's LmqTopicConfigManager does: no table has it, no name server is
+// told of it.
+func newLightTopic(name string) *topic {
+	e := &topic{name: strings.Clone(name), light: true}
+	e.config.Store(newTopicConfig(e.name, 1))
+	return e
+}
+
+// still tells whether a topic that was found before is there yet.
+func (t *topicTable) still(e *topic) bool {
+	now := t.get(e.name)
+	return now == e || now != nil && now.light && e.light
 }
 
 // destination is the topic that a message is put to: its own, or the one that its way leads over.
@@ -291,7 +316,7 @@ func (t *topicTable) update(configs []*protocol.TopicConfig, now int64) error {
 	t.mu.Lock()
 	changed := false
 	for _, c := range configs {
-		if e := t.mu.table[c.TopicName]; e != nil && sameTopicConfig(e.config.Load(), c) {
+		if e := t.mu.table[c.TopicName]; e != nil && sameTopicConfig(e.config.Load(), c) || t.light && message.IsLightQueue(c.TopicName) {
 			continue
 		}
 		t.put(c)

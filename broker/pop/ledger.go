@@ -2,6 +2,7 @@ package pop
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 
 	"github.com/google/btree"
@@ -131,6 +132,24 @@ func (l *Ledger) Holds(k *Key, offset int64) bool {
 
 // Has tells whether the checkpoint is open.
 func (l *Ledger) Has(k *Key) bool { return l.open[*k] != nil }
+
+// Left yields the open checkpoints, each with the offsets of its messages that are not done.
+func (l *Ledger) Left() iter.Seq2[*Key, iter.Seq[int64]] {
+	return func(yield func(*Key, iter.Seq[int64]) bool) {
+		for _, e := range l.open {
+			left := func(visit func(int64) bool) {
+				for i, offset := range e.ckpt.Offsets {
+					if e.acked&(1<<i) == 0 && !visit(offset) {
+						return
+					}
+				}
+			}
+			if !yield(&e.ckpt.Key, left) {
+				return
+			}
+		}
+	}
+}
 
 // A Revival is a checkpoint whose time is over, with the messages that are not done.
 type Revival struct {

@@ -94,6 +94,16 @@ func (l *Ledger) Next(offset message.QueueOffset) message.QueueOffset {
 	return offset
 }
 
+// Open counts the half messages below end that are not settled.
+func (l *Ledger) Open(end message.QueueOffset) (n int) {
+	for i := range int(max(end-l.base, 0)) {
+		if !l.ended.has(i) && !l.moved.has(i) {
+			n++
+		}
+	}
+	return n
+}
+
 // Survey notes a half message that is not settled, on the first way through the queue: of a transaction with several, the
 // last counts. It reports whether the transaction was ended by way of another, so that an op message must say so of this one.
 func (l *Ledger) Survey(h *Half) (ended bool) {

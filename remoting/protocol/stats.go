@@ -25,6 +25,13 @@ type OffsetWrapper struct {
 	ConsumerOffset int64 `json:"consumerOffset"`
 	LastTimestamp  int64 `json:"lastTimestamp"` // store time of the last message consumed
 	PullOffset     int64 `json:"pullOffset"`
+
+	// These are not Java's, whose tools pass over them: the messages between the two offsets that the group's subscription
+	// asks for, with what is popped and not acknowledged, their bytes, and the store time of the first.
+	LagMessages int64 `json:"lagMessages"`
+	LagBytes    int64 `json:"lagBytes"`
+	LagSince    int64 `json:"lagSince"`
+	LagEstimate bool  `json:"lagEstimate"` // not all of the queue was looked at
 }
 
 // ConsumeStatsList is the body of the answer to GET_BROKER_CONSUME_STATS: for each group one map with one entry.
