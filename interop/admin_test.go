@@ -18,7 +18,7 @@ func TestAdmin(t *testing.T) {
 	c := newCluster(t, suite.target, nil)
 	const topic, group = "AdminTopic", "C_admin"
 	a := newAgent(t, java55, c.NameServer(), "agent")
-	p := producer(t, a, harness.Args{"group": "P_admin"})
+	p := producer(t, a, harness.Args{"group": "P_admin", "trace": true})
 	sent := send(t, a, p, harness.Args{"topic": topic, "name": "m", "count": 20, "keys": true, "tags": "T"})
 	settle(t, sent, 0, consume(t, a, harness.Args{"kind": "push", "group": group, "topic": topic}))
 
@@ -37,7 +37,7 @@ func TestAdmin(t *testing.T) {
 		{"topicRoute -t " + topic, []string{broker, `"writeQueueNums":4`}},
 		{"topicStatus -t " + topic, []string{"broker-a"}},
 		{"topicClusterList -t " + topic, []string{"DefaultCluster"}},
-		{"brokerStatus -b " + broker, []string{"putTps", "commitLogMaxOffset", "bootTimestamp"}},
+		{"brokerStatus -b " + broker, []string{"putTps", "commitLogMaxOffset", "bootTimestamp", "getTotalTps", "msgPutTotalTodayNow", "timerCongestNum", "dispatchBehindBytes"}},
 		{"getBrokerConfig -b " + broker, []string{"brokerName", "flushDiskType"}},
 		{"getNamesrvConfig -n " + c.NameServer(), []string{"listenPort"}},
 		{"consumerProgress -g " + group, []string{topic, "Consume Diff Total"}},
@@ -48,7 +48,10 @@ func TestAdmin(t *testing.T) {
 		{"queryMsgByUniqueKey -t " + topic + " -i " + sent[0].MsgID, []string{"all-m"}},
 		{"queryMsgByKey -t " + topic + " -k all-m", []string{sent[0].MsgID, sent[19].MsgID}},
 		{fmt.Sprintf("queryMsgByOffset -t %s -b broker-a -i %d -o %d", topic, sent[0].Queue, sent[0].Offset), []string{sent[0].MsgID}},
+		{"queryMsgTraceById -i " + sent[0].MsgID, []string{"Pub", "P_admin"}},
+		{"queryMsgTraceById -i " + sent[19].MsgID, []string{"Pub", "P_admin"}},
 		{"statsAll -t " + topic, []string{group}},
+		{"statsAll", []string{topic, group}},
 		{"updateTopic -b " + broker + " -t AdminMade -r 3 -w 3", []string{"success"}},
 		{"topicRoute -t AdminMade", []string{`"writeQueueNums":3`}},
 		{"updateTopicPerm -t AdminMade -b " + broker + " -p 4", []string{"success"}},
@@ -66,7 +69,8 @@ func TestAdmin(t *testing.T) {
 	} {
 		out := runAdmin(t, admin, command.line)
 		// The clients tell of their progress when it suits them.
-		for begin := time.Now(); strings.HasPrefix(command.line, "consumerProgress") && !containsAll(out, command.want) && time.Since(begin) < soon; {
+		slow := strings.HasPrefix(command.line, "consumerProgress") || strings.HasPrefix(command.line, "queryMsgTraceById")
+		for begin := time.Now(); slow && !containsAll(out, command.want) && time.Since(begin) < soon; {
 			out = runAdmin(t, admin, command.line)
 		}
 		if strings.Contains(out, "Exception") {

@@ -36,6 +36,7 @@ type Event struct {
 	Error       string            `json:"error"`
 	Code        int               `json:"code"`
 	Handle      string            `json:"handle"`
+	SysFlag     int               `json:"sysFlag"`
 	Properties  map[string]string `json:"properties"`
 
 	// Read is when the harness read the line.

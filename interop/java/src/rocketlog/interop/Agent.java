@@ -95,6 +95,9 @@ public final class Agent {
                 case "dump":
                     Reader.dump(this, args);
                     break;
+                case "light":
+                    Reader.light(this, args);
+                    break;
                 case "query":
                     Reader.query(this, args);
                     break;
@@ -109,6 +112,7 @@ public final class Agent {
                 case "postpone":
                 case "deadletter":
                 case "poppush":
+                case "prioritytopic":
                     pop(args);
                     break;
                 case "stop":

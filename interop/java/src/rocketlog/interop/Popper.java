@@ -15,6 +15,7 @@ import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.impl.MQClientAPIImpl;
 import org.apache.rocketmq.client.impl.factory.MQClientInstance;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.common.TopicConfig;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.MessageConst;
 import org.apache.rocketmq.common.message.MessageExt;
@@ -46,6 +47,9 @@ public final class Popper {
                 break;
             case "deadletter":
                 deadLetter(agent, args);
+                break;
+            case "prioritytopic":
+                priorityTopic(agent, args);
                 break;
             case "poppush":
                 push(agent, args);
@@ -162,6 +166,15 @@ public final class Popper {
         String broker = ExtraInfoUtil.getBrokerName(receipt);
         api(p).changeInvisibleTimeAsync(broker, address(p, broker), h, TIMEOUT, callback(answer));
         finish(args, answer);
+    }
+
+    /** Makes a topic whose queues are priorities. */
+    private static void priorityTopic(Agent agent, Args args) throws Exception {
+        DefaultMQProducer p = producer(agent, args);
+        TopicConfig topic = new TopicConfig(args.need("topic"), args.number("queues", 4), args.number("queues", 4));
+        topic.setAttributes(new HashMap<>(Map.of("+message.type", "PRIORITY")));
+        api(p).createTopic(address(p, broker(p, args.need("known"))), "TBW102", topic, TIMEOUT);
+        new Event(args.id, "done").print();
     }
 
     /** Gives a popped message up, as a proxy does: it goes to the group's dead letters. */

@@ -22,7 +22,7 @@ final class Reader {
             .put("offset", m.getQueueOffset()).put("msgId", m.getMsgId()).put("offsetMsgId", offsetId)
             .put("tags", m.getTags()).put("keys", m.getKeys()).put("reconsume", m.getReconsumeTimes())
             .put("crc", Body.crc(m.getBody())).put("phy", m.getCommitLogOffset())
-            .put("born", m.getBornTimestamp()).put("store", m.getStoreTimestamp());
+            .put("born", m.getBornTimestamp()).put("store", m.getStoreTimestamp()).put("sysFlag", m.getSysFlag());
     }
 
     /** Reads a topic from the first to the last offset of each queue, with all properties. */
@@ -50,6 +50,36 @@ final class Reader {
                     at = r.getNextBeginOffset();
                 }
             }
+        } finally {
+            c.shutdown();
+        }
+        new Event(args.id, "done").print();
+    }
+
+    /** Reads a light queue from where the group is, or from its begin, and commits where it ends if that is asked for. */
+    static void light(Agent agent, Args args) throws Exception {
+        DefaultMQPullConsumer c = new DefaultMQPullConsumer(args.need("group"));
+        agent.locate(c);
+        c.setInstanceName(args.id);
+        c.start();
+        try {
+            // The name servers do not know it: it is at the broker of its messages' topic.
+            String broker = queues(c, args.need("topic")).get(0).getBrokerName();
+            MessageQueue mq = new MessageQueue(args.need("light"), broker, 0);
+            long at = args.flag("commit") ? Math.max(c.fetchConsumeOffset(mq, true), 0) : 0;
+            for (PullResult r = c.pull(mq, args.text("tags", "*"), at, 32); r.getNextBeginOffset() > at;
+                r = c.pull(mq, args.text("tags", "*"), at, 32)) {
+                if (r.getMsgFoundList() != null) {
+                    for (MessageExt m : r.getMsgFoundList()) {
+                        describe(new Event(args.id, "found"), m).put("properties", m.getProperties()).print();
+                    }
+                }
+                at = r.getNextBeginOffset();
+            }
+            if (args.flag("commit")) {
+                c.getOffsetStore().updateConsumeOffsetToBroker(mq, at, false);
+            }
+            new Event(args.id, "end").put("offset", at).put("max", c.maxOffset(mq)).print();
         } finally {
             c.shutdown();
         }

@@ -26,8 +26,9 @@ final class Sender implements Agent.Running {
     }
 
     static void start(Agent agent, Args args) throws Exception {
-        DefaultMQProducer p = new DefaultMQProducer(args.need("group"));
+        DefaultMQProducer p = new DefaultMQProducer(args.need("group"), args.flag("trace"), null);
         agent.locate(p);
+        compressBy(p, args.text("compress", ""));
         p.setInstanceName(args.id);
         p.setVipChannelEnabled(args.flag("vip"));
         p.setRetryTimesWhenSendFailed(args.number("retries", 2));
@@ -37,6 +38,15 @@ final class Sender implements Agent.Running {
         p.start();
         agent.keep(args.id, new Sender(p));
         new Event(args.id, "ready").print();
+    }
+
+    /** Sets the compressor. Client 4 has but one, so it is chosen by name. */
+    @SuppressWarnings({"unchecked", "rawtypes"})
+    private static void compressBy(DefaultMQProducer p, String type) throws Exception {
+        if (!type.isEmpty()) {
+            Class<?> types = Class.forName("org.apache.rocketmq.common.compression.CompressionType");
+            DefaultMQProducer.class.getMethod("setCompressType", types).invoke(p, Enum.valueOf((Class<? extends Enum>) types, type));
+        }
     }
 
     @Override
@@ -134,6 +144,14 @@ final class Sender implements Agent.Running {
             String keys = args.flag("keys") ? "key-" + name + " all-" + args.need("name") : "";
             Message m = new Message(args.need("topic"), tag, keys, Body.make(name, args.number("size", 0)));
             m.putUserProperty("n", Integer.toString(n));
+            if (args.number("priorities", 0) > 0) {
+                MessageAccessor.putProperty(m, "_SYS_MSG_PRIORITY_", Integer.toString(n % args.number("priorities", 0)));
+            }
+            // Lists of light queues with ";" between, for one message after the other.
+            String[] lights = args.text("lights", "").split(";", -1);
+            if (!lights[n % lights.length].isEmpty()) {
+                MessageAccessor.putProperty(m, "INNER_MULTI_DISPATCH", lights[n % lights.length]);
+            }
             if (args.number("delay", 0) > 0) {
                 m.setDelayTimeLevel(args.number("delay", 0));
             }
