@@ -114,8 +114,8 @@ func (b *Broker) runtimeInfo(c *call) error {
 		"timerReadBehind":                 "0",
 		"timerOffsetBehind":               "0",
 		"timerCongestNum":                 "0",
-		"timerEnqueueTps":                 "0.0",
-		"timerDequeueTps":                 "0.0",
+		"timerEnqueueTps":                 fmt.Sprint(s.taken[0]),
+		"timerDequeueTps":                 fmt.Sprint(s.delivered[0]),
 		"putMessageEntireTimeMax":         "0",
 		"getMessageEntireTimeMax":         "0",
 		"dispatchMaxBuffer":               "0",
@@ -208,9 +208,13 @@ func (b *Broker) queueEntries(c *call) error {
 	if body.MaxQueueIndex == 0 && b.topics.get(h.Topic) == nil {
 		return refuse(protocol.SystemError, "%d@%s is not exist!", h.QueueID, h.Topic)
 	}
+	wanted := func(int64) bool { return false } // as Java says of an entry without a filter
 	if _, asked := c.req.Fields.Get("consumerGroup"); asked {
 		if s := b.consumers.subscriptionOf(h.ConsumerGroup, h.Topic); s != nil {
 			body.SubscriptionData = &s.data
+			if s.filter != nil {
+				wanted = s.filter.MatchTags
+			}
 		} else {
 			body.FilterData = h.ConsumerGroup + "@" + h.Topic + " is not online!"
 		}
@@ -228,7 +232,7 @@ func (b *Broker) queueEntries(c *call) error {
 			return
 		}
 		body.QueueData = append(body.QueueData, protocol.ConsumeQueueData{
-			PhysicOffset: int64(r.PhyOffset()), PhysicSize: int32(r.Size()), TagsCode: collect.codes[at],
+			PhysicOffset: int64(r.PhyOffset()), PhysicSize: int32(r.Size()), TagsCode: collect.codes[at], Eval: wanted(collect.codes[at]),
 		})
 	})
 	if err != nil {

@@ -405,6 +405,10 @@ func (b *Broker) runHousekeeping() {
 		b.locks.expire()
 		b.filters.expire(b.consumers.online, b.options().FilterDataCleanTimeSpan)
 		b.stats.sample(b.now(), b.topics.list())
+		if opened := b.timers.timer.Load(); opened != nil {
+			taken, delivered := opened.Counts()
+			b.stats.sampleTimer(b.now(), taken, delivered)
+		}
 	}
 }
 

@@ -155,6 +155,7 @@ type stats struct {
 		refusals map[string]int64 // requests refused, by cause
 
 		found, missed              []sample // messages is the count
+		taken, delivered           []sample // the same of the timer
 		day                        int64    // the calendar day of the morning values
 		putYesterday, getYesterday int64
 		putMorning, getMorning     int64
@@ -273,6 +274,15 @@ func (s *stats) sample(now time.Time, topics []*topic) {
 	}
 }
 
+// sampleTimer takes one sample of what went into the timer and out of it.
+func (s *stats) sampleTimer(now time.Time, taken, delivered int64) {
+	at := now.UnixMilli()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.taken = push(s.mu.taken, sample{at: at, messages: taken}, 61)
+	s.mu.delivered = push(s.mu.delivered, sample{at: at, messages: delivered}, 61)
+}
+
 // windows returns what the named statistic says of the last minute, hour and day.
 func (s *stats) windows(name, key string, topics *topicTable, now int64) (minute, hour, day rate, ok bool) {
 	t, bytes := s.named(name, key, topics)
@@ -341,9 +351,18 @@ func ratesOf(list []sample, last sample) (r rates) {
 	return r
 }
 
+// lastRates are the rates up to the last sample.
+func lastRates(list []sample) (r rates) {
+	if len(list) == 0 {
+		return r
+	}
+	return ratesOf(list, list[len(list)-1])
+}
+
 // statsSnapshot is what the runtime information tells of the counters.
 type statsSnapshot struct {
 	put, get, found, missed     rates
+	taken, delivered            rates // of the timer, up to the last sample
 	puts, gets                  int64
 	putMorning, putYesterday    int64
 	getMorning, getYesterday    int64
@@ -359,7 +378,8 @@ func (s *stats) snapshot(now int64) statsSnapshot {
 		get:    ratesOf(s.get.history.ten, get),
 		found:  ratesOf(s.mu.found, sample{at: now, messages: s.found.Load()}),
 		missed: ratesOf(s.mu.missed, sample{at: now, messages: s.missed.Load()}),
-		puts:   put.messages, gets: get.messages,
+		taken:  lastRates(s.mu.taken), delivered: lastRates(s.mu.delivered),
+		puts: put.messages, gets: get.messages,
 		putMorning: s.mu.putMorning, putYesterday: s.mu.putYesterday,
 		getMorning: s.mu.getMorning, getYesterday: s.mu.getYesterday,
 		putTimes: put.times, putBytes: put.bytes, refused: s.refused.Load(),

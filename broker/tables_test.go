@@ -512,6 +512,13 @@ func TestStatistics(t *testing.T) {
 	if snap.puts != 120 || snap.put[0] != 1 || snap.put[1] != 1 || snap.put[2] != 1 {
 		t.Errorf("snapshot %+v", snap)
 	}
+	for n := range int64(3) {
+		c.pass(sampleEvery)
+		s.sampleTimer(c.now(), 100*n, 50*n)
+	}
+	if snap := s.snapshot(c.now().UnixMilli()); snap.taken[0] != 10 || snap.delivered[0] != 5 {
+		t.Errorf("the timer takes %v and delivers %v", snap.taken, snap.delivered)
+	}
 	c.pass(24 * time.Hour)
 	s.sample(c.now(), nil)
 	if snap := s.snapshot(c.now().UnixMilli()); snap.putMorning != 120 {

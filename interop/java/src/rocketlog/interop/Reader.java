@@ -64,8 +64,9 @@ final class Reader {
         c.start();
         try {
             // The name servers do not know it: it is at the broker of its messages' topic.
-            String broker = queues(c, args.need("topic")).get(0).getBrokerName();
-            MessageQueue mq = new MessageQueue(args.need("light"), broker, 0);
+            MessageQueue parent = queues(c, args.need("topic")).get(0);
+            c.pull(parent, "*", 0, 1); // so that the client knows where the broker is
+            MessageQueue mq = new MessageQueue(args.need("light"), parent.getBrokerName(), 0);
             long at = args.flag("commit") ? Math.max(c.fetchConsumeOffset(mq, true), 0) : 0;
             for (PullResult r = c.pull(mq, args.text("tags", "*"), at, 32); r.getNextBeginOffset() > at;
                 r = c.pull(mq, args.text("tags", "*"), at, 32)) {
