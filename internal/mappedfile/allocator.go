@@ -2,6 +2,8 @@ package mappedfile
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,8 +12,13 @@ import (
 
 // Allocator makes the next file before the writer needs it, and keeps a window
 // of pages ahead of the writer in memory, or filled with zeros (Java:
-// AllocateMappedFileService and the warm-up of DefaultMappedFile). All of it happens on one goroutine, off
-// the put path: the writer only compares a number (Queue.attention).
+// AllocateMappedFileService and the warm-up of DefaultMappedFile). All of it happens off the put
+// path, on one goroutine for the pages and one for each file: the writer only compares
+// a number (Queue.attention).
+//
+// The next file is made when the present one is half full. When it will be full
+// within seconds, two are made ahead: behind the dirty pages of a fast writer the
+// syncs of a new file take two seconds, in which more than a file is written.
 //
 // The window follows the writer's speed: it doubles when the writer caught up
 // with it and halves when the writer is slow, so an idle store does not dirty
@@ -23,12 +30,16 @@ type Allocator struct {
 	changed *sync.Cond
 	closed  bool
 	running bool
-	wrote   int64 // last progress reported
-	tail    *File // what the writer fills
-	next    *File // made ahead, pinned once; starts at tail's end
-	want    int64 // start of the file to make, or -1
-	err     error // why the last attempt at want failed
-	tries   int   // attempts that ended
+	wrote   int64     // last progress reported
+	tail    *File     // what the writer fills
+	began   time.Time // when it was first reported to be written, at beganAt
+	beganAt int64
+	ahead   []*File // made ahead, each pinned once; the first starts at tail's end
+	depth   int     // how many there should be
+	demand  int64   // start of the file that take waits for, or -1
+	making  bool    // one is being made
+	err     error   // why the last attempt failed; none is made before take has told it
+	tries   int     // attempts that ended
 
 	window    int64 // bytes to make ready ahead, 0 when that is off
 	chunk     int64 // how many at a time
@@ -44,26 +55,34 @@ const (
 	preheatMin   = 2 << 20
 	preheatChunk = 2 << 20 // one huge page: the unit in which the kernel fills fastest
 	preheatSlow  = 200 * time.Millisecond
+
+	// fastFill is the time to the end of its file below which a writer is fast.
+	fastFill = 5 * time.Second
 )
 
 func newAllocator(q *Queue) *Allocator {
-	a := &Allocator{q: q, want: -1, chunk: preheatChunk}
+	a := &Allocator{q: q, demand: -1, chunk: preheatChunk}
 	if q.ring != nil {
 		a.chunk = zeroChunk
 	}
 	a.changed = sync.NewCond(&a.mu)
 	if (q.ring == nil || q.opts.ZeroAhead) && q.opts.PreheatMax > 0 {
-		a.window = min(preheatMin, q.opts.PreheatMax)
+		a.window = a.windowMin()
 	}
 	return a
 }
 
+// windowMin is the window of a slow writer.
+func (a *Allocator) windowMin() int64 { return min(preheatMin, a.q.opts.PreheatMax) }
+
 // setTail tells which file is written; called by the writer.
 func (a *Allocator) setTail(f *File) {
 	a.mu.Lock()
-	a.tail = f
+	a.beginTail(f)
 	a.mu.Unlock()
 }
+
+func (a *Allocator) beginTail(f *File) { a.tail, a.began, a.depth = f, time.Time{}, 0 }
 
 // progress is called by the writer when it passed the position returned last;
 // it wakes the worker and returns the next such position.
@@ -74,27 +93,47 @@ func (a *Allocator) progress(wrote int64) int64 {
 		return wrote + a.q.opts.FileSize
 	}
 	a.wrote = wrote
-	half := a.tail.start + a.q.opts.FileSize/2
-	next := a.tail.End()
-	if wrote < half {
-		next = half
-	} else if a.next == nil && a.want < 0 && a.err == nil {
-		a.want = a.tail.End()
-	}
+	now := time.Now()
+	next := a.setDepth(wrote, now)
 	if a.window > 0 {
-		next = min(next, a.resizeWindow(wrote))
+		next = min(next, a.resizeWindow(wrote, now))
 	}
 	a.start()
 	a.changed.Broadcast()
 	return next
 }
 
+// setDepth decides how many files are made ahead, and returns at which position to
+// ask again.
+func (a *Allocator) setDepth(wrote int64, now time.Time) (again int64) {
+	if a.began.IsZero() {
+		a.began, a.beganAt = now, wrote
+	}
+	half := a.tail.start + a.q.opts.FileSize/2
+	measured := min(a.beganAt+a.q.opts.FileSize/16, half)
+	if wrote < measured {
+		return measured
+	}
+	if wrote >= half {
+		a.depth = max(a.depth, 1)
+	}
+	if written := wrote - a.beganAt; written > 0 {
+		left := float64(a.tail.End()-wrote) / float64(written)
+		if time.Duration(left*float64(now.Sub(a.began))) < fastFill {
+			a.depth = 2
+		}
+	}
+	if wrote >= half {
+		return a.tail.End()
+	}
+	return half
+}
+
 // resizeWindow follows the writer's speed and returns when to ask again.
-func (a *Allocator) resizeWindow(wrote int64) int64 {
-	now := time.Now()
+func (a *Allocator) resizeWindow(wrote int64, now time.Time) int64 {
 	switch slow := now.Sub(a.asked) > preheatSlow; {
 	case slow:
-		a.window = max(a.window/2, min(preheatMin, a.q.opts.PreheatMax))
+		a.window = max(a.window/2, a.windowMin())
 	case a.preheated < wrote+a.window/4:
 		a.window = min(2*a.window, a.q.opts.PreheatMax)
 	}
@@ -116,45 +155,46 @@ func (a *Allocator) take(start int64) (*File, error) {
 	defer a.mu.Unlock()
 	a.err = nil
 	for {
-		if f := a.next; f != nil && f.start == start {
-			a.next = nil
+		if len(a.ahead) > 0 {
+			f := a.ahead[0]
+			if f.start != start {
+				panic(fmt.Sprintf("mappedfile: %s was made ahead where one at %d is due", f.path, start))
+			}
+			a.ahead = slices.Delete(a.ahead, 0, 1)
+			a.beginTail(f) // at once: what is made ahead is counted from it
 			return f, nil
 		}
 		if a.closed {
 			return nil, ErrClosed
 		}
-		if a.want != start {
-			a.want = start
-			a.start()
-			a.changed.Broadcast()
-		}
-		tries := a.tries
-		for a.tries == tries && !a.closed {
-			a.changed.Wait()
-		}
-		if a.err != nil {
-			err := a.err
+		if err := a.err; err != nil {
 			a.err = nil
 			return nil, err
+		}
+		a.demand = start
+		a.start()
+		a.changed.Broadcast()
+		for tries := a.tries; a.tries == tries && !a.closed; {
+			a.changed.Wait()
 		}
 	}
 }
 
-// drop deletes a file made ahead.
+// drop deletes the files made ahead.
 func (a *Allocator) drop() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for (a.want >= 0 || a.preparing) && !a.closed {
+	a.tail, a.depth = nil, 0
+	for (a.making || a.demand >= 0 || a.preparing) && !a.closed {
 		a.changed.Wait()
 	}
-	f := a.next
-	a.next, a.tail, a.err, a.preheated = nil, nil, nil, 0
-	if f == nil {
-		return nil
+	var errs []error
+	for _, f := range slices.Backward(a.ahead) {
+		errs = append(errs, f.remove())
+		f.release()
 	}
-	err := f.remove()
-	f.release()
-	return err
+	a.ahead, a.err, a.preheated = nil, nil, 0
+	return errors.Join(errs...)
 }
 
 func (a *Allocator) close() error {
@@ -163,20 +203,20 @@ func (a *Allocator) close() error {
 	defer a.mu.Unlock()
 	a.closed = true
 	a.changed.Broadcast()
-	for a.running {
+	for a.running || a.making {
 		a.changed.Wait()
 	}
 	return err
 }
 
-// run serves wishes: a file first, then pages.
+// run serves wishes. Pages do not wait for a file.
 func (a *Allocator) run() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for !a.closed {
-		if a.want >= 0 {
-			a.makeNext()
-			continue
+		if !a.making && (a.demand >= 0 || len(a.ahead) < a.depth && a.err == nil) {
+			a.making = true
+			go a.makeNext(a.nextStart())
 		}
 		if f, from, n := a.nextChunk(); f != nil {
 			a.prepare(f, from, n)
@@ -208,10 +248,19 @@ func (a *Allocator) prepare(f *File, from, n int64) {
 	a.changed.Broadcast()
 }
 
-// makeNext makes the wanted file, with the lock released meanwhile.
-func (a *Allocator) makeNext() {
-	start := a.want
-	a.mu.Unlock()
+// nextStart returns where the next file to make starts.
+func (a *Allocator) nextStart() int64 {
+	switch n := len(a.ahead); {
+	case n > 0:
+		return a.ahead[n-1].End()
+	case a.demand >= 0:
+		return a.demand
+	default:
+		return a.tail.End()
+	}
+}
+
+func (a *Allocator) makeNext(start int64) {
 	f, err := createFile(a.q.fs, a.q.dir, start, a.q.opts.FileSize)
 	if err == nil {
 		err = f.acquireOnce()
@@ -220,10 +269,11 @@ func (a *Allocator) makeNext() {
 		}
 	}
 	a.mu.Lock()
-	a.want, a.err = -1, err
+	defer a.mu.Unlock()
+	a.demand, a.making, a.err = -1, false, err
 	a.tries++
 	if err == nil {
-		a.next = f
+		a.ahead = append(a.ahead, f)
 	}
 	a.changed.Broadcast()
 }
@@ -241,8 +291,8 @@ func (a *Allocator) nextChunk() (f *File, from, n int64) {
 	switch {
 	case from < a.tail.End():
 		f = a.tail
-	case a.next != nil && from < a.next.End():
-		f = a.next
+	case len(a.ahead) > 0 && from < a.ahead[0].End():
+		f = a.ahead[0]
 	default:
 		return nil, 0, 0
 	}

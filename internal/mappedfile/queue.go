@@ -272,7 +272,7 @@ func (q *Queue) Mapped() int {
 	return n
 }
 
-// Close gives up the mappings and deletes a file made ahead and not used.
+// Close gives up the mappings and deletes the files made ahead and not used.
 // Refs still held stay valid. It neither commits nor flushes.
 func (q *Queue) Close() error {
 	errs := []error{q.alloc.close()}
