@@ -30,6 +30,7 @@ type HAOptions struct {
 	EnableAutoInSyncReplicas  bool   `property:"enableAutoInSyncReplicas"`  // wait for those that are there, if they are fewer than inSyncReplicas; default false
 	SyncFromLastFile          bool   `property:"syncFromLastFile"`          // an empty slave begins with the last file of the master's log, not the first; default false
 	SlaveReadEnable           bool   `property:"slaveReadEnable"`           // consumers may read from slaves; default false
+	EnableSlaveActingMaster   bool   `property:"enableSlaveActingMaster"`   // the name servers may show the first slave as the master of its group, when that is gone; default false
 }
 
 // ensureDefaults gives every number that is zero RocketMQ's default.

@@ -207,7 +207,7 @@ func (r *registrar) header(o *Options, body []byte) *protocol.RegisterBrokerRequ
 		BrokerID:     o.BrokerID,
 		BodyCRC32:    protocol.BodyCRC32(body),
 
-		EnableActingMaster: protocol.Some(false),
+		EnableActingMaster: protocol.Some(o.EnableSlaveActingMaster),
 	}
 }
 

@@ -139,3 +139,17 @@ func TestRegistrationMasksPermissions(t *testing.T) {
 		return n.last.TopicConfigSerializeWrapper.TopicConfigTable["BenchmarkTest"].Perm == permRead
 	})
 }
+
+// A broker says whether its slave may be shown as the master.
+func TestRegistrationOfActingMasters(t *testing.T) {
+	for _, acts := range []bool{false, true} {
+		n := newNameServer(t)
+		s := start(t, func(o *Options) { o.NamesrvAddr, o.EnableSlaveActingMaster = n.addr, acts })
+		s.await("the broker to be known", func() bool { return n.knows("TBW102") })
+		n.mu.Lock()
+		if got := n.header.EnableActingMaster; got != protocol.Some(acts) {
+			t.Errorf("enableActingMaster is registered as %+v", got)
+		}
+		n.mu.Unlock()
+	}
+}

@@ -19,6 +19,7 @@ type replication struct {
 	slave  *ha.Slave
 
 	sync *slaveSync // of a slave
+	rate transferRate
 
 	mu struct {
 		sync.Mutex
@@ -194,12 +195,19 @@ func (b *Broker) haStatus(c *call) error {
 		info.HAClientRuntimeInfo = protocol.HAClientRuntimeInfo{
 			MasterAddr: status.Master, MaxOffset: end,
 			LastReadTimestamp: status.LastRead, LastWriteTimestamp: status.LastWrote,
+			TransferredByteInSecond: b.replication.rate.of(b.now(), map[string]int64{status.Master: status.Received})[status.Master],
 		}
 		return c.json(&info)
 	}
-	for _, s := range b.replication.master.Slaves() {
+	slaves, sent := b.replication.master.Slaves(), map[string]int64{}
+	for _, s := range slaves {
+		sent[s.Addr] = s.Sent
+	}
+	rates := b.replication.rate.of(b.now(), sent)
+	for _, s := range slaves {
 		info.HAConnectionInfo = append(info.HAConnectionInfo, protocol.HAConnectionRuntimeInfo{
 			Addr: s.Addr, Diff: end - int64(s.Ack), InSync: s.InSync, SlaveAckOffset: int64(s.Ack), TransferFromWhere: int64(s.Next),
+			TransferredByteInSecond: rates[s.Addr],
 		})
 		if s.InSync {
 			info.InSyncSlaveNums++

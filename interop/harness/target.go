@@ -301,7 +301,7 @@ type Cluster struct {
 }
 
 // startTimeout bounds how long a broker may take until the name server knows it.
-const startTimeout = 60 * time.Second
+const startTimeout = 3 * time.Minute
 
 // StartCluster starts both and waits until the name server knows the broker.
 func StartCluster(t Target, p Place) (*Cluster, error) {
@@ -335,6 +335,11 @@ func (c *Cluster) StartBroker() error {
 		}
 		return routed(c.NameServer(), c.Broker())
 	})
+}
+
+// KnownAt waits until a name server knows the broker.
+func (c *Cluster) KnownAt(nameServer string) error {
+	return c.await(c.broker, func() error { return routed(nameServer, c.Broker()) })
 }
 
 func (c *Cluster) await(p *Process, ready func() error) error {

@@ -124,7 +124,11 @@ func free(port int) bool {
 
 // configure writes a broker's properties.
 func (e *Env) configure(lines ...string) (string, error) {
-	name := filepath.Join(e.run, "broker.conf")
+	return e.configureAs("broker.conf", lines...)
+}
+
+func (e *Env) configureAs(file string, lines ...string) (string, error) {
+	name := filepath.Join(e.run, file)
 	return name, os.WriteFile(name, []byte(strings.Join(lines, "\n")+"\n"), 0o644)
 }
 
@@ -139,6 +143,11 @@ func (e *Env) startJavaBroker() (*server, error) {
 	if err != nil {
 		return nil, err
 	}
+	return e.startJava(port, conf)
+}
+
+// startJava starts a broker of Java's and waits until it says that it is there.
+func (e *Env) startJava(port int, conf string) (*server, error) {
 	booted := func(s *server) bool { return bytes.Contains(s.output.Bytes(), []byte("boot success")) }
 	args := append(e.jvm("1g"), "org.apache.rocketmq.broker.BrokerStartup", "-c", conf)
 	return e.start(port, booted, []string{"ROCKETMQ_HOME=" + e.run}, "java", args...)

@@ -47,7 +47,7 @@ func (e *Env) Prepare(ctx context.Context, studies []Study) error {
 	e.self = self
 	e.javaReason = e.prepareJava()
 	for _, s := range studies {
-		if s.Name != "broker" && s.Name != "filter" && s.Name != "idle" {
+		if s.Name != "broker" && s.Name != "filter" && s.Name != "idle" && s.Name != "replication" {
 			continue
 		}
 		e.broker = filepath.Join(e.Dir, "broker")

@@ -43,7 +43,7 @@ func Flags(f *flag.FlagSet) *Options {
 func Studies() []Study {
 	return []Study{
 		putStudy("async", 1), putStudy("async", 8), putStudy("sync", 1), putStudy("sync", 64),
-		queuesStudy(), openStudy(), brokerStudy(), filterStudy(), idleStudy(),
+		queuesStudy(), openStudy(), brokerStudy(), filterStudy(), replicationStudy(), idleStudy(),
 	}
 }
 

@@ -1,0 +1,361 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/rocketlog/rocketlog/bench"
+	"github.com/rocketlog/rocketlog/bench/peers/measure"
+	"github.com/rocketlog/rocketlog/remoting"
+	"github.com/rocketlog/rocketlog/remoting/protocol"
+)
+
+const (
+	pairTimeout = 60 * time.Second // until a slave is there; Java's is silent for its first five seconds
+	// catchUp is how many messages a fresh slave has to copy: half a GiB, in one file of the log, since a
+	// Java master gives a fresh slave its last file only.
+	catchUp = 400_000
+	// lagSample is the time between two looks at how far the slave is.
+	lagSample = time.Millisecond
+)
+
+// replicationStudy has masters with one slave each, of one make.
+func replicationStudy() Study {
+	return Study{
+		Name:  "replication",
+		Title: "replication: a master with a slave, 1 KiB; catch-up of a fresh slave, and copying its file over the loopback, in MB/s",
+		Sides: []Side{
+			{Name: "ours", Run: func(e *Env) (Results, error) { return e.replicate((*Env).startOurMember) }},
+			{Name: "java", Missing: (*Env).missingJava, Run: func(e *Env) (Results, error) { return e.replicate((*Env).startJavaMember) }},
+			{Name: "our master alone", Run: (*Env).masterAlone},
+			{Name: "copy", Run: (*Env).copyFile},
+		},
+		Bars: replicationBars,
+	}
+}
+
+// replicationFigures are what the bars judge.
+var replicationFigures = []string{"sync", "sync, slave", "async", "catch-up", "lag at half load"}
+
+func replicationBars(m Medians) []Bar {
+	ours := m["ours"]
+	bars := []Bar{atMost("async replication: p99 of the lag at half load", "ms", ours["lag at half load"].P99/1000, 0, 20)}
+	if alone, ok := m["our master alone"]; ok {
+		bars = append(bars, atLeast("async replication: msgs/s of the master alone", "/s", ours["async"].Rate, alone["async"].Rate, 0.9))
+	}
+	if copied, ok := m["copy"]; ok {
+		bars = append(bars, atLeast("catch-up: MB/s of a file's copy over the loopback", "MB/s", ours["catch-up"].Rate, copied["catch-up"].Rate, 0.6))
+	}
+	java, ok := m["java"]
+	if !ok {
+		return append(bars, missing("replication beside a pair of Java's brokers", "no Java"))
+	}
+	return append(bars,
+		atLeast("sync replication: msgs/s of Java's pair", "/s", ours["sync"].Rate, java["sync"].Rate, 3),
+		atMost("sync replication: p99 of Java's pair", "µs", ours["sync"].P99, java["sync"].P99, 1.0/3),
+		atMost("sync replication: CPU a message of Java's master", "µs", ours["sync"].CPU, java["sync"].CPU, 1.0/3),
+		atMost("sync replication: CPU a message of Java's slave", "µs", ours["sync, slave"].CPU, java["sync, slave"].CPU, 1.0/3),
+		atLeast("catch-up: MB/s of Java's pair", "MB/s", ours["catch-up"].Rate, java["catch-up"].Rate, 2))
+}
+
+// member is a broker of a pair to be started.
+type member struct {
+	name       string // of its files
+	properties []string
+}
+
+// replicate measures a pair.
+func (e *Env) replicate(start func(*Env, member) (*server, error)) (Results, error) {
+	results := Results{}
+	for _, part := range []func(func(*Env, member) (*server, error), Results) error{e.replicateSync, e.replicateAsync} {
+		if err := part(start, results); err != nil {
+			return nil, err
+		}
+		for _, name := range []string{"master", "slave"} {
+			if err := os.RemoveAll(filepath.Join(e.run, name)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return results, nil
+}
+
+// slaveOf is a slave of the master at a HA port.
+func slaveOf(master *server) member {
+	return member{"slave", []string{"brokerRole=SLAVE", "brokerId=1", "haMasterAddress=127.0.0.1:" + strconv.Itoa(master.port+1)}}
+}
+
+// replicateSync sends to a master that answers when its slave has it too.
+func (e *Env) replicateSync(start func(*Env, member) (*server, error), results Results) error {
+	master, err := start(e, member{"master", []string{"brokerRole=SYNC_MASTER", "inSyncReplicas=2"}})
+	if err != nil {
+		return err
+	}
+	defer master.stop()
+	slave, err := start(e, slaveOf(master))
+	if err != nil {
+		return err
+	}
+	defer slave.stop()
+	if err := e.awaitSlave(master); err != nil {
+		return err
+	}
+	results["sync"], results["sync, slave"], err = e.loadPair(master, slave)
+	return err
+}
+
+// loadPair sends, and counts the CPU time of both.
+func (e *Env) loadPair(master, slave *server) (r, ofSlave measure.Result, err error) {
+	if _, err = e.load(master, "send", e.Measure); err != nil { // the warm-up of both
+		return
+	}
+	before, err := bench.ProcessUsage(slave.cmd.Process.Pid)
+	if err != nil {
+		return
+	}
+	if r, err = e.load(master, "send", 0); err != nil {
+		return
+	}
+	after, err := bench.ProcessUsage(slave.cmd.Process.Pid)
+	ofSlave = measure.Result{Messages: r.Messages}
+	ofSlave.SetCPU(after.CPU-before.CPU, 0)
+	ofSlave.Anonymous = float64(after.Anonymous) / (1 << 20)
+	return r, ofSlave, err
+}
+
+// replicateAsync fills a master's log, has a fresh slave catch up with it, sends on,
+// and at last half as fast.
+func (e *Env) replicateAsync(start func(*Env, member) (*server, error), results Results) error {
+	master, err := start(e, member{"master", []string{"brokerRole=ASYNC_MASTER"}})
+	if err != nil {
+		return err
+	}
+	defer master.stop()
+	if _, err := e.load(master, "send", 0, "-measure=1m", "-messages="+strconv.Itoa(catchUp)); err != nil {
+		return err
+	}
+	slave, err := start(e, slaveOf(master))
+	if err != nil {
+		return err
+	}
+	defer slave.stop()
+	if results["catch-up"], err = e.catchUp(master); err != nil {
+		return err
+	}
+	if results["async"], results["async, slave"], err = e.loadPair(master, slave); err != nil {
+		return err
+	}
+	results["lag at half load"], err = e.lag(master, results["async"].Rate/2)
+	return err
+}
+
+// masterAlone sends to a master that has no slave.
+func (e *Env) masterAlone() (Results, error) {
+	master, err := e.startOurMember(member{"master", []string{"brokerRole=ASYNC_MASTER"}})
+	if err != nil {
+		return nil, err
+	}
+	defer master.stop()
+	// As much is in the log as in that of a master that is copied from.
+	if _, err := e.load(master, "send", 0, "-measure=1m", "-messages="+strconv.Itoa(catchUp)); err != nil {
+		return nil, err
+	}
+	r, err := e.load(master, "send", e.Measure)
+	return Results{"async": r}, err
+}
+
+// haStatus asks a master for its slaves.
+func haStatus(ctx context.Context, client *remoting.Client, master *server) (*protocol.HARuntimeInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	resp, err := client.Call(ctx, master.addr(), remoting.NewRequest(protocol.GetBrokerHAStatus))
+	if err != nil {
+		return nil, err
+	}
+	var info protocol.HARuntimeInfo
+	if err := protocol.UnmarshalJSON(resp.Body, &info); err != nil {
+		return nil, fmt.Errorf("answer %d to GET_BROKER_HA_STATUS: %w", resp.Code, err)
+	}
+	return &info, nil
+}
+
+// watch looks at the only slave of a master until enough says so.
+func (e *Env) watch(master *server, every, timeout time.Duration, enough func(end, ack int64) bool) error {
+	client := remoting.NewClient(nil)
+	defer client.Close()
+	for begin := time.Now(); ; time.Sleep(every) {
+		info, err := haStatus(e.ctx, client, master)
+		if err != nil {
+			return err
+		}
+		if len(info.HAConnectionInfo) == 1 && enough(info.MasterCommitLogMaxOffset, info.HAConnectionInfo[0].SlaveAckOffset) {
+			return nil
+		}
+		if time.Since(begin) > timeout {
+			return errors.New("the slave does not come, or does not keep up")
+		}
+	}
+}
+
+// awaitSlave waits until the slave has all of the log. An empty log is one that it may not have reported yet.
+func (e *Env) awaitSlave(master *server) error {
+	if _, err := e.load(master, "send", 0, "-measure=1m", "-messages=1"); err != nil {
+		return err
+	}
+	return e.watch(master, 10*time.Millisecond, pairTimeout, func(end, ack int64) bool { return ack > 0 && ack == end })
+}
+
+// catchUp measures how fast a fresh slave gets the log, from its first report on that is not empty.
+func (e *Env) catchUp(master *server) (measure.Result, error) {
+	var first, last int64
+	var begin time.Time
+	err := e.watch(master, 2*time.Millisecond, childTimeout, func(end, ack int64) bool {
+		switch {
+		case ack <= 0:
+			begin, first = time.Now(), 0 // it has nothing yet
+		case begin.IsZero():
+			begin, first = time.Now(), ack
+		}
+		last = ack
+		return ack > 0 && ack == end
+	})
+	r := measure.Result{Bytes: last - first, Seconds: time.Since(begin).Seconds()}
+	r.Rate = float64(r.Bytes) / r.Seconds / 1e6
+	return r, err
+}
+
+// lag measures how long after the master the slave has a message: the bytes that it has not reported are those of so
+// much time, at a steady rate.
+func (e *Env) lag(master *server, rate float64) (measure.Result, error) {
+	loaded := make(chan error, 1)
+	var r measure.Result
+	go func() {
+		var err error
+		r, err = e.load(master, "endtoend", e.Measure, "-rate="+strconv.Itoa(int(rate)))
+		loaded <- err
+	}()
+	type sample struct {
+		at       time.Time
+		end, ack int64
+	}
+	var samples []sample
+	var loadErr error
+	err := e.watch(master, lagSample, childTimeout, func(end, ack int64) bool {
+		samples = append(samples, sample{time.Now(), end, ack})
+		select {
+		case loadErr = <-loaded:
+			return true
+		default:
+			return false
+		}
+	})
+	if err := errors.Join(err, loadErr); err != nil {
+		return r, err
+	}
+	// The time of warming up, and that of starting and ending the load, does not count.
+	n := len(samples)
+	samples = slices.DeleteFunc(samples[n/2:], func(s sample) bool { return s.end == samples[n-1].end })
+	if len(samples) < 2 {
+		return r, errors.New("the load ended too soon for its lag to be measured")
+	}
+	a, b := samples[0], samples[len(samples)-1]
+	perSecond := float64(b.end-a.end) / b.at.Sub(a.at).Seconds()
+	var lags bench.Latency
+	for _, s := range samples {
+		lags.Record(time.Duration(float64(s.end-s.ack) / perSecond * float64(time.Second)))
+	}
+	of := measure.Result{Messages: r.Messages, Rate: r.Rate}
+	of.SetLatency(&lags)
+	return of, nil
+}
+
+// copyFile copies a file of the size that a slave catches up with over the loopback, as fast as the kernel does.
+func (e *Env) copyFile() (Results, error) {
+	const size = catchUp * 1229
+	source, err := os.Create(filepath.Join(e.run, "source"))
+	if err != nil {
+		return nil, err
+	}
+	defer source.Close()
+	block := make([]byte, 1<<20)
+	for at := 0; at < size; at += len(block) {
+		if _, err := source.Write(block[:min(len(block), size-at)]); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := source.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	target, err := os.Create(filepath.Join(e.run, "target"))
+	if err != nil {
+		return nil, err
+	}
+	defer target.Close()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	defer ln.Close()
+	sent := make(chan error, 1)
+	begin := time.Now()
+	go func() {
+		conn, err := net.Dial("tcp", ln.Addr().String())
+		if err == nil {
+			_, err = io.Copy(conn, source)
+			err = errors.Join(err, conn.Close())
+		}
+		sent <- err
+	}()
+	conn, err := ln.Accept()
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	n, err := io.Copy(target, conn)
+	if err := errors.Join(err, <-sent); err != nil {
+		return nil, err
+	}
+	r := measure.Result{Bytes: n, Seconds: time.Since(begin).Seconds()}
+	r.Rate = float64(n) / r.Seconds / 1e6
+	return Results{"catch-up": r}, nil
+}
+
+// memberConf writes the properties of a member.
+func (e *Env) memberConf(m member, port int, more ...string) (string, error) {
+	store := filepath.Join(e.run, m.name)
+	return e.configureAs(m.name+".conf", slices.Concat([]string{"brokerName=broker-a", "brokerIP1=127.0.0.1", "brokerIP2=127.0.0.1",
+		"listenPort=" + strconv.Itoa(port), "haListenPort=" + strconv.Itoa(port+1), "storePathRootDir=" + store,
+		"storePathCommitLog=" + filepath.Join(store, "commitlog")}, more, m.properties)...)
+}
+
+func (e *Env) startOurMember(m member) (*server, error) {
+	port, err := brokerPort()
+	if err != nil {
+		return nil, err
+	}
+	conf, err := e.memberConf(m, port, "namesrvListenPort="+strconv.Itoa(port+5))
+	if err != nil {
+		return nil, err
+	}
+	return e.start(port, (*server).accepts, []string{"NAMESRV_ADDR="}, e.broker, "-c", conf)
+}
+
+func (e *Env) startJavaMember(m member) (*server, error) {
+	port, err := brokerPort()
+	if err != nil {
+		return nil, err
+	}
+	conf, err := e.memberConf(m, port)
+	if err != nil {
+		return nil, err
+	}
+	return e.startJava(port, conf)
+}
