@@ -215,7 +215,12 @@ func (b *Broker) cloneOffset(c *call) error {
 	return nil
 }
 
-func (b *Broker) allOffsets(c *call) error { return c.json(b.offsets.snapshot()) }
+// allOffsets answers a slave's GET_ALL_CONSUMER_OFFSET. There is nothing in it that a slave does not look for: Java's passes
+// over what it does not know, and cannot do so where queues are named by bare numbers.
+func (b *Broker) allOffsets(c *call) error {
+	s := b.offsets.snapshot()
+	return c.json(&protocol.ConsumerOffsetSerializeWrapper{DataVersion: &s.DataVersion, OffsetTable: s.OffsetTable})
+}
 
 func (b *Broker) allDelayOffsets(c *call) error { return c.json(b.schedule.snapshot()) }
 
