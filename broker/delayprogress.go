@@ -20,7 +20,7 @@ import (
 //	  └───────────────────┴────────────┴─────────────────────────────┴───────────┘
 //
 // Log end is where the deliveries end in the commit log: when the log is shorter, a power loss took some of them, and the
-// file does not count. CRC is the CRC-32 of all before it. It is written after each batch, to the page cache alone, and
+// file does not count. It is then written anew and synced, before the log grows to where it would count again. CRC is the CRC-32 of all before it. It is written after each batch, to the page cache alone, and
 // lies in one sector, and so is there whole.
 type delayProgress struct {
 	file vfs.File
@@ -80,18 +80,22 @@ func parseDelayProgress(b []byte) (logEnd message.PhyOffset, offsets []int64, ok
 	return logEnd, offsets, logEnd >= 0
 }
 
-// read returns the offsets of the levels from 1 on, none when the file does not count.
-func (p *delayProgress) read() ([]int64, error) {
+// read returns the offsets of the levels from 1 on, none when the file does not count; stale is true when a power loss took
+// what it speaks of.
+func (p *delayProgress) read() (offsets []int64, stale bool, err error) {
 	b := make([]byte, 512)
 	n, err := p.file.ReadAt(b, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+		return nil, false, err
 	}
 	logEnd, offsets, ok := parseDelayProgress(b[:n])
-	if !ok || logEnd > p.end() {
-		return nil, nil
+	switch {
+	case !ok:
+		return nil, false, nil
+	case logEnd > p.end():
+		return nil, true, nil
 	}
-	return offsets, nil
+	return offsets, false, nil
 }
 
 // write notes the offsets of the levels from 1 on. All deliveries that they speak of are in the log.
@@ -99,4 +103,9 @@ func (p *delayProgress) write(offsets []int64) error {
 	p.buf = appendDelayProgress(p.buf[:0], p.end(), offsets[:min(len(offsets), delayLevelsMax)])
 	_, err := p.file.WriteAt(p.buf, 0)
 	return err
+}
+
+// replace is write that no crash takes back: what was there is never read again.
+func (p *delayProgress) replace(offsets []int64) error {
+	return errors.Join(p.write(offsets), p.file.Sync())
 }

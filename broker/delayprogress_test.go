@@ -54,6 +54,52 @@ func TestScheduleKilled(t *testing.T) {
 	}
 }
 
+// What a power loss took is not believed later, when the log has grown past where it ended, whether the process is killed
+// then or the power fails again.
+func TestStaleDelayProgress(t *testing.T) {
+	for seed := range uint64(20) {
+		fsys := vfs.NewCrashFS(seed)
+		store := newMemoryStore()
+		store.delay(1, "T", "x", 0)
+		end := message.PhyOffset(1000)
+		open := func() *scheduler {
+			s := newTestScheduler(t, store, time.Second)
+			var err error
+			if s.progress, err = openDelayProgress(fsys, "delayprogress", func() message.PhyOffset { return end }); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.load(); err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		s := open()
+		s.deliverLevel(1, time.Now().UnixMilli()+5000)
+		if err := s.progress.file.Sync(); err != nil { // the kernel may, at any time
+			t.Fatal(err)
+		}
+		if err := fsys.SyncDir("."); err != nil {
+			t.Fatal(err)
+		}
+		crash := func() {
+			s.progress.file.Close()
+			if seed%2 == 0 {
+				fsys = fsys.Kill()
+			} else {
+				fsys = fsys.Crash(seed)
+			}
+		}
+		crash()
+		end = 900 // the delivery is lost
+		s = open()
+		crash()
+		end = 2000
+		if s = open(); s.offset(1) != 0 {
+			t.Fatalf("seed %d: the next process begins at %d", seed, s.offset(1))
+		}
+	}
+}
+
 func FuzzDelayProgress(f *testing.F) {
 	f.Add(appendDelayProgress(nil, 17, []int64{1, 2, 3}))
 	f.Add(make([]byte, 16))

@@ -17,6 +17,10 @@ import (
 // scheduleBatch bounds the messages of one level that are delivered before the next level's turn.
 const scheduleBatch = 32
 
+// clockStepMax is how much further away than its level allows a message may be due: a clock that is set back by less only
+// makes it late. Java delivers at once what is due further away by a millisecond.
+const clockStepMax = time.Minute
+
 // scheduleRetry is the time after which a delivery that failed is tried again.
 const scheduleRetry = time.Second
 
@@ -106,8 +110,9 @@ func (s *scheduler) load() error {
 		s.mu.version = file.DataVersion
 		maps.Copy(s.mu.offsets, file.OffsetTable)
 	}
-	if err := s.loadProgress(); err != nil {
-		s.log.Warn("progress of delayed messages cannot be read; some may be delivered again", "error", err)
+	stale, progressErr := s.loadProgress()
+	if progressErr != nil {
+		s.log.Warn("progress of delayed messages cannot be read; some may be delivered again", "error", progressErr)
 	}
 	for level := range s.mu.offsets {
 		if level < 1 || int(level) > len(s.levels) {
@@ -116,21 +121,26 @@ func (s *scheduler) load() error {
 		first, last := s.bounds(level)
 		s.mu.offsets[level] = min(max(s.mu.offsets[level], first), last)
 	}
+	if stale {
+		if err := s.progress.replace(s.levelOffsets()); err != nil {
+			return fmt.Errorf("progress of delayed messages that a power loss took cannot be replaced: %w", err)
+		}
+	}
 	return err
 }
 
-// loadProgress goes on from where the last process was.
-func (s *scheduler) loadProgress() error {
+// loadProgress goes on from where the last process was. It is true when that is lost, and the file still speaks of it.
+func (s *scheduler) loadProgress() (stale bool, err error) {
 	if s.progress == nil {
-		return nil
+		return false, nil
 	}
-	offsets, err := s.progress.read()
+	offsets, stale, err := s.progress.read()
 	for i, offset := range offsets {
 		if level := int32(i) + 1; offset > s.mu.offsets[level] {
 			s.mu.offsets[level] = offset
 		}
 	}
-	return err
+	return stale, err
 }
 
 // noteProgress says how far the levels are, to the next process.
@@ -138,15 +148,20 @@ func (s *scheduler) noteProgress() {
 	if s.progress == nil {
 		return
 	}
+	if err := s.progress.write(s.levelOffsets()); err != nil {
+		s.log.Warn("progress of delayed messages cannot be written; after a crash some may be delivered again", "error", err)
+	}
+}
+
+// levelOffsets are how far the levels from 1 on are delivered.
+func (s *scheduler) levelOffsets() []int64 {
 	offsets := make([]int64, len(s.levels))
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i := range offsets {
 		offsets[i] = s.mu.offsets[int32(i)+1]
 	}
-	s.mu.Unlock()
-	if err := s.progress.write(offsets); err != nil {
-		s.log.Warn("progress of delayed messages cannot be written; after a crash some may be delivered again", "error", err)
-	}
+	return offsets
 }
 
 func (s *scheduler) bounds(level int32) (first, last int64) {
@@ -231,10 +246,10 @@ type dueFilter struct {
 	next       int64 // when the first one that is not is due; 0: all were
 }
 
-// MatchTags reports whether the message is due. What stands in the entry is the time at which it is; one further away than
-// the level's delay is due now: the clock was set back.
+// MatchTags reports whether the message is due. What stands in the entry is the time at which it is; one much further
+// away than the level's delay is due now: the clock was set back.
 func (f *dueFilter) MatchTags(due int64) bool {
-	if f.next == 0 && (due <= f.now || due > f.now+f.delay) {
+	if f.next == 0 && (due <= f.now || due > f.now+f.delay+clockStepMax.Milliseconds()) {
 		f.passed++
 		return true
 	}

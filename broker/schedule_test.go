@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rocketlog/rocketlog/engine"
+	"github.com/rocketlog/rocketlog/internal/histories"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -103,6 +104,22 @@ func (s *memoryStore) Flush() error {
 	defer s.mu.Unlock()
 	s.flushed = len(s.delivered)
 	return nil
+}
+
+// end is where the log ends, as if a message were a byte.
+func (s *memoryStore) end() message.PhyOffset {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return message.PhyOffset(len(s.delivered))
+}
+
+// lose is a power loss, and returns what it took.
+func (s *memoryStore) lose() []deliveredMessage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lost := slices.Clone(s.delivered[s.flushed:])
+	s.delivered = s.delivered[:s.flushed]
+	return lost
 }
 
 func (s *memoryStore) MinOffset(string, int32) message.QueueOffset { return 0 }
@@ -203,7 +220,7 @@ func TestScheduleFailures(t *testing.T) {
 		store.delay(1, message.HalfTopic, "half", time.Second)
 		store.delay(1, "orders", "b", time.Second)
 		s.arrived()
-		time.Sleep(10 * time.Second)
+		time.Sleep(10*time.Second + 500*time.Millisecond) // between two tries
 		if len(store.taken()) != 0 || s.offset(1) != 0 {
 			t.Fatalf("delivered to a full disk, or passed over: offset %d", s.offset(1))
 		}
@@ -225,65 +242,122 @@ func TestScheduleFailures(t *testing.T) {
 func TestScheduleClockSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newMemoryStore()
-		s := newTestScheduler(t, store, time.Minute)
+		s := newTestScheduler(t, store, time.Minute, time.Minute)
 		s.start()
 		defer s.close()
 		store.delay(1, "orders", "x", time.Hour)
+		store.delay(2, "orders", "y", time.Minute+time.Second) // one that is set back by a second makes nothing come early
 		s.arrived()
 		synctest.Wait()
-		if len(store.taken()) != 1 {
-			t.Error("it waits for the old clock")
+		if got := store.taken(); len(got) != 1 || got[0].body != "x" {
+			t.Fatalf("%v came at once", got)
+		}
+		time.Sleep(time.Minute + 2*time.Second)
+		if got := store.taken(); len(got) != 2 || got[1].at != got[0].at+61_000 {
+			t.Errorf("then %v came", got)
 		}
 	})
 }
 
-// Through crashes at any time every message comes at least once, and none is lost that was noted as delivered.
+// Through kills and power losses at any time every message comes, never early, in the order of its level but for what a
+// power loss makes come again; and a kill repeats no more than a batch of each level.
 func TestScheduleAcrossCrashes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f, crash := memoryFile(t, "delayOffset.json")
-		store := newMemoryStore()
-		seen := map[string]bool{}
-		for round := range 20 {
-			s := newScheduler(f, []time.Duration{time.Second}, time.Now, slog.New(slog.DiscardHandler))
-			s.store = store
-			if err := s.load(); err != nil {
+	histories.Each(t, 20, func(t *testing.T, seed uint64) {
+		synctest.Test(t, func(t *testing.T) { scheduleHistory(t, rand.New(rand.NewPCG(seed, 3))) })
+	})
+}
+
+// historySchedule are the delays of these histories.
+var historySchedule = []time.Duration{time.Second, 3 * time.Second, 20 * time.Second}
+
+func scheduleHistory(t *testing.T, rng *rand.Rand) {
+	f, fsys := memoryFile(t, "delayOffset.json")
+	store := newMemoryStore()
+	due, seen := map[string]int64{}, map[string]int{}
+	last := make([]int, len(historySchedule)+1) // by level, the number that came last
+	judged, kills, losses := 0, 0, 0
+	judge := func() {
+		for _, m := range store.taken()[judged:] {
+			judged++
+			var level, n int
+			if _, err := fmt.Sscanf(m.body, "%d-%d", &level, &n); err != nil {
 				t.Fatal(err)
 			}
-			s.start()
-			for i := range 10 {
-				store.delay(1, "orders", fmt.Sprintf("%d-%d", round, i), time.Second)
-				s.arrived()
-				time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
-				if rand.IntN(4) == 0 {
-					if err := s.persist(); err != nil {
-						t.Fatal(err)
-					}
-				}
+			if m.at < due[m.body] {
+				t.Fatalf("%s comes %d ms early", m.body, due[m.body]-m.at)
 			}
-			s.close()
-			// A power loss: of what was delivered only that stays which was on disk.
-			crash = crash.Crash(uint64(round))
-			f.fs = crash
-			for _, m := range store.delivered[:store.flushed] {
-				seen[m.body] = true
+			if seen[m.body] == 0 && n > last[level]+1 {
+				t.Fatalf("%s comes behind %d-%d", m.body, level, last[level])
 			}
-			store.delivered = store.delivered[:store.flushed]
+			seen[m.body]++
+			last[level] = max(last[level], n)
 		}
-		s := newScheduler(f, []time.Duration{time.Second}, time.Now, slog.New(slog.DiscardHandler))
+	}
+	var s *scheduler
+	open := func() {
+		f.fs = fsys
+		s = newScheduler(f, historySchedule, time.Now, slog.New(slog.DiscardHandler))
 		s.store = store
+		var err error
+		if s.progress, err = openDelayProgress(fsys, "/store/delayprogress", store.end); err != nil {
+			t.Fatal(err)
+		}
 		if err := s.load(); err != nil {
 			t.Fatal(err)
 		}
 		s.start()
-		time.Sleep(time.Minute)
-		s.close()
-		for _, m := range store.taken() {
-			seen[m.body] = true
+	}
+	open()
+	counts := make([]int, len(historySchedule)+1)
+	for range 100 {
+		switch rng.IntN(12) {
+		case 0:
+			if err := s.persist(); err != nil {
+				t.Fatal(err)
+			}
+		case 1:
+			next := fsys.Kill()
+			s.close()
+			fsys = next
+			kills++
+			open()
+		case 2: // of what was delivered only that stays which was on disk
+			synctest.Wait()
+			s.close()
+			judge()
+			fsys = fsys.Crash(rng.Uint64())
+			for _, m := range store.lose() {
+				seen[m.body]--
+			}
+			judged = len(store.taken())
+			losses++
+			open()
+		default:
+			for range rng.IntN(2 * scheduleBatch) {
+				level := 1 + rng.Int32N(int32(len(historySchedule)))
+				counts[level]++
+				body := fmt.Sprintf("%d-%d", level, counts[level])
+				due[body] = time.Now().Add(historySchedule[level-1]).UnixMilli()
+				store.delay(level, "orders", body, historySchedule[level-1])
+			}
+			s.arrived()
+			time.Sleep(time.Duration(rng.IntN(3000)) * time.Millisecond)
 		}
-		if len(seen) != 200 {
-			t.Errorf("%d of 200 messages came", len(seen))
+		judge()
+	}
+	time.Sleep(time.Minute)
+	s.close()
+	judge()
+	again := 0
+	for body := range due {
+		if seen[body] < 1 {
+			t.Errorf("%s never comes", body)
 		}
-	})
+		again += max(seen[body]-1, 0)
+	}
+	if most := kills * scheduleBatch; losses == 0 && again > most {
+		t.Errorf("%d deliveries are repeated, %d kills may repeat %d", again, kills, most)
+	}
 }
 
 func TestDelayLevels(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/internal/golden"
+	"github.com/rocketlog/rocketlog/internal/histories"
 	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
@@ -447,16 +448,7 @@ type txState struct {
 // Random histories of transactions, with refused and repeated ends, and crashes of the process and of the machine: what is
 // committed is delivered, once if there was no crash; what is rolled back never is; and nothing stays pending.
 func TestTransactionsSurviveCrashes(t *testing.T) {
-	runs := 12
-	if testing.Short() {
-		runs = 4
-	}
-	for range runs {
-		seed := rand.Uint64()
-		if !t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { transactionHistory(t, seed) }) {
-			return
-		}
-	}
+	histories.Each(t, 12, transactionHistory)
 }
 
 func transactionHistory(t *testing.T, seed uint64) {

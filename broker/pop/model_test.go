@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/rocketlog/rocketlog/internal/histories"
 )
 
 // A world is a broker around a ledger, with one topic of one queue and its retry topic, and a reference queue that knows of
@@ -199,10 +201,7 @@ func (w *world) crash() {
 }
 
 func TestModel(t *testing.T) {
-	seed := rand.Uint64()
-	for i := range uint64(1000) {
-		t.Run(fmt.Sprint("seed=", seed+i), func(t *testing.T) { history(t, seed+i) })
-	}
+	histories.Each(t, 1000, history)
 }
 
 func history(t *testing.T, seed uint64) {

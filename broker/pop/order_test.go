@@ -2,11 +2,12 @@ package pop
 
 import (
 	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"slices"
 	"testing"
+
+	"github.com/rocketlog/rocketlog/internal/histories"
 )
 
 var orderKey = OrderKey{"T", "g", 0}
@@ -74,10 +75,7 @@ func TestBatchAsJava(t *testing.T) {
 // TestOrderModel runs random histories of one ordered queue, with crashes that lose what was not persisted: messages are
 // done in their order, none is passed over, and none is in two hands at a time but after a crash.
 func TestOrderModel(t *testing.T) {
-	seed := rand.Uint64()
-	for i := range uint64(300) {
-		t.Run(fmt.Sprint("seed=", seed+i), func(t *testing.T) { orderedHistory(t, seed+i) })
-	}
+	histories.Each(t, 300, orderedHistory)
 }
 
 func orderedHistory(t *testing.T, seed uint64) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/rocketlog/rocketlog/internal/golden"
+	"github.com/rocketlog/rocketlog/internal/histories"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -184,12 +185,7 @@ func TestLate(t *testing.T) {
 // A ledger over random histories says of each half message what a list of all transactions says. It is made anew, from what
 // it said of its progress and the op messages from there on, again and again.
 func TestLedgerAgreesWithAList(t *testing.T) {
-	for range 300 {
-		seed := rand.Uint64()
-		if !t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { ledgerHistory(t, rand.New(rand.NewPCG(seed, 0))) }) {
-			return
-		}
-	}
+	histories.Each(t, 300, func(t *testing.T, seed uint64) { ledgerHistory(t, rand.New(rand.NewPCG(seed, 0))) })
 }
 
 // ledgerModel is the half queue, the op queue, and what is true of the transactions.

@@ -95,6 +95,11 @@ func (f *checkpointFile) writeProgress(p progress) error {
 	return err
 }
 
+// replaceProgress is writeProgress that no crash takes back: what was there is never read again.
+func (f *checkpointFile) replaceProgress(p progress) error {
+	return errors.Join(f.writeProgress(p), f.progress.Sync())
+}
+
 func (f *checkpointFile) close() error { return errors.Join(f.check.Close(), f.progress.Close()) }
 
 // ReadCheckpoint reads the checkpoint of the store in root, for tools. The error wraps fs.ErrNotExist when it has none.

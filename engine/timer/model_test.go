@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rocketlog/rocketlog/internal/histories"
 	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
@@ -14,16 +15,7 @@ import (
 // Every message that the store kept must be delivered at least once, never before it is due by the clock of that moment,
 // and, while nothing disturbs, at most a tick late and once.
 func TestHistories(t *testing.T) {
-	seeds := 120
-	if testing.Short() {
-		seeds = 40
-	}
-	for seed := range uint64(seeds) {
-		if t.Failed() {
-			return
-		}
-		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { newHistory(t, seed).run() })
-	}
+	histories.Each(t, 120, func(t *testing.T, seed uint64) { newHistory(t, seed).run() })
 }
 
 // history is one of them.
@@ -178,10 +170,7 @@ func (h *history) powerLoss() {
 	for _, phy := range h.store.queue {
 		before[phy] = true
 	}
-	old, oldFS := h.timer, h.fs
-	h.fs = h.fs.Crash(h.rng.Uint64())
-	old.closeFiles() //nolint:errcheck // of the file system that is left
-	oldFS.Discard()
+	h.world.powerLoss(h.rng.Uint64())
 	h.store.crash(h.rng)
 	kept := map[string]int{}
 	for _, phy := range h.store.queue {

@@ -36,7 +36,12 @@ func (t *Timer) recover(check Checkpoint, p progress, known bool) error {
 	}
 	begin := t.startOf(check, p, known)
 	t.state.progress = begin
-	if p.logEnd <= t.queue.MaxPhyOffset() { // else some of what it says is delivered is lost
+	if p.logEnd > t.queue.MaxPhyOffset() {
+		// Some of what it says is delivered is lost. It must not count again when the log has grown.
+		if err := t.flushed.file.replaceProgress(begin); err != nil {
+			return err
+		}
+	} else {
 		t.state.latePhy = p.latePhy
 		latest := t.opts.Now().UnixMilli() + t.opts.slots*t.opts.Precision
 		if p.readTime >= begin.readTime && p.readTime <= latest {

@@ -166,6 +166,11 @@ func (s *memStore) crash(rng *rand.Rand) {
 		}
 		end += r.Size()
 	}
+	s.cut(end)
+}
+
+// cut ends the log at end.
+func (s *memStore) cut(end int) {
 	s.log = s.log[:end]
 	for n := len(s.queue); n > 0 && int(s.queue[n-1]) >= end; n-- {
 		s.queue = s.queue[:n-1]

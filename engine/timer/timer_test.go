@@ -59,6 +59,14 @@ func (w *world) kill() {
 	w.open()
 }
 
+// powerLoss is one: the timer is to be opened anew.
+func (w *world) powerLoss(seed uint64) {
+	old, oldFS := w.timer, w.fs
+	w.fs = w.fs.Crash(seed)
+	old.closeFiles() //nolint:errcheck // of the file system that is left
+	oldFS.Discard()
+}
+
 // to sets the clock and has the timer do all that is to do then.
 func (w *world) to(ms int64) {
 	w.t.Helper()
@@ -346,6 +354,38 @@ func TestKill(t *testing.T) {
 			t.Fatalf("%s twice", d.key)
 		}
 		seen[d.key] = true
+	}
+}
+
+// What was delivered and lost by a power loss is delivered again, also when the log has grown past where the deliveries
+// ended before the process is killed, or the power fails again.
+func TestStaleProgress(t *testing.T) {
+	for seed := range uint64(20) {
+		w := newWorld(t)
+		w.store.delay("a", start+1001, 1000)
+		w.to(start)
+		if err := w.timer.flush(); err != nil {
+			t.Fatal(err)
+		}
+		w.to(start + 3000)
+		w.expect("a")
+		if err := w.timer.flushed.file.progress.Sync(); err != nil { // the kernel may, at any time
+			t.Fatal(err)
+		}
+		w.powerLoss(seed)
+		w.store.cut(w.store.durable)
+		w.open()
+		for i := range 10 {
+			w.store.delay(strconv.Itoa(i), start+100_000, 1000)
+		}
+		if seed%2 == 0 {
+			w.kill()
+		} else {
+			w.powerLoss(seed)
+			w.open()
+		}
+		drain(t, w.timer)
+		w.expect("a")
 	}
 }
 

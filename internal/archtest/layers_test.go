@@ -33,6 +33,7 @@ var rules = []rule{
 	{layer: 0, pkg: "internal/script", forTest: true},
 	{layer: 0, pkg: "internal/golden", forTest: true},
 	{layer: 0, pkg: "internal/fuzzcheck", forTest: true},
+	{layer: 0, pkg: "internal/histories", forTest: true},
 
 	{layer: 1, pkg: "internal/vfs", uses: []string{"internal/invariants"}},
 	{layer: 1, pkg: "message", uses: []string{"internal/invariants"}},
