@@ -141,7 +141,11 @@ func (b *Broker) lockQueues(c *call) error {
 	if err := c.body(&body); err != nil {
 		return err
 	}
-	return c.json(&protocol.LockBatchResponseBody{LockOKMQSet: b.locks.lock(body.ConsumerGroup, body.ClientID, body.MQSet)})
+	owned, err := b.locks.lock(body.ConsumerGroup, body.ClientID, body.MQSet)
+	if err != nil {
+		b.log.Error("locks of queues are not on disk", "group", body.ConsumerGroup, "error", err)
+	}
+	return c.json(&protocol.LockBatchResponseBody{LockOKMQSet: owned})
 }
 
 func (b *Broker) unlockQueues(c *call) error {
@@ -149,7 +153,9 @@ func (b *Broker) unlockQueues(c *call) error {
 	if err := c.body(&body); err != nil {
 		return err
 	}
-	b.locks.unlock(body.ConsumerGroup, body.ClientID, body.MQSet)
+	if err := b.locks.unlock(body.ConsumerGroup, body.ClientID, body.MQSet); err != nil {
+		b.log.Error("locks of queues are not on disk", "group", body.ConsumerGroup, "error", err)
+	}
 	return nil
 }
 

@@ -155,7 +155,7 @@ func (b *Broker) open(o *Options) error {
 	}
 	b.expressions = newExpressionCache()
 	b.filters = newFilterTable(state("consumerFilter.json"), millis)
-	b.locks = newLockTable(b.now)
+	b.locks = newLockTable(state("queueLocks.json"), b.now)
 	b.stats, b.lags = newStats(now), newLagTable()
 	b.producers = newProducerTable(b.now)
 	b.consumers = newConsumerTable(b.now, b.notifyMembers)
@@ -264,7 +264,7 @@ func (b *Broker) arrived(a engine.Arrival) {
 // loadState reads the state files. One that is damaged beyond its backup is as one that is not there: the broker starts,
 // and says so.
 func (b *Broker) loadState() {
-	for _, load := range []func() error{b.topics.load, b.groups.load, b.offsets.load, b.filters.load, b.schedule.load, b.popper.orders.load, b.assigner.load} {
+	for _, load := range []func() error{b.topics.load, b.groups.load, b.offsets.load, b.filters.load, b.locks.load, b.schedule.load, b.popper.orders.load, b.assigner.load} {
 		if err := load(); err != nil {
 			b.log.Error("state file is damaged", "error", err)
 		}
@@ -337,8 +337,9 @@ func (b *Broker) startPersisters() {
 	delays := &persister{b: b, name: "delayOffset.json", delay: ms(o.FlushDelayOffsetInterval), persist: b.schedule.persist}
 	filters := &persister{b: b, name: "consumerFilter.json", delay: filterPersistDelay, persist: b.filters.persist}
 	orders := &persister{b: b, name: "consumerOrderInfo.json", delay: persistOrders, persist: b.popper.orders.persist}
+	locks := &persister{b: b, name: "queueLocks.json", delay: persistLocks, persist: b.locks.persist}
 	counts := &persister{b: b, name: "timermetrics", delay: timerMetricsDelay, persist: b.timers.persist, armed: b.timers.changed}
-	for _, p := range []*persister{offsets, delays, filters, orders, counts} {
+	for _, p := range []*persister{offsets, delays, filters, orders, locks, counts} {
 		if p.armed == nil {
 			p.armed = make(chan struct{}, 1)
 		}
@@ -346,6 +347,7 @@ func (b *Broker) startPersisters() {
 		go p.run()
 	}
 	b.offsets.armed, b.schedule.armed, b.filters.armed, b.popper.orders.armed = offsets.arm, delays.arm, filters.arm, orders.arm
+	b.locks.armed = locks.arm
 }
 
 // A persister writes a table's state some time after it changed. It sleeps while nothing does.
@@ -454,5 +456,5 @@ func (b *Broker) close() error {
 	b.replication.close()
 	close(b.stop) // offloaded requests are waited for too
 	b.done.Wait()
-	return errors.Join(b.offsets.persist(), b.filters.persist(), b.schedule.persist(), b.popper.orders.persist(), b.timers.close(), b.store.Close())
+	return errors.Join(b.offsets.persist(), b.filters.persist(), b.schedule.persist(), b.popper.orders.persist(), b.locks.persist(), b.timers.close(), b.store.Close())
 }

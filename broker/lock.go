@@ -11,14 +11,22 @@ import (
 // after the last success, so that at this point none believes itself the owner (Java's RebalanceLockManager).
 const lockLife = 60 * time.Second
 
-// lockTable says which client of a group may consume a queue in order. It is memory only: after a restart clients lock
-// anew.
+// persistLocks is the time from a renewal to its being durable. A restart may end a lock that much too early, which is still
+// long after its owner has stopped consuming.
+const persistLocks = 10 * time.Second
+
+// lockTable says which client of a group may consume a queue in order. It is kept in config/queueLocks.json, which Java does
+// not have: its broker forgets the locks when it ends, and gives a queue to whoever asks first, while the owner, who has
+// noticed nothing, goes on for up to 30 s. Then messages are consumed out of order.
 type lockTable struct {
-	now func() time.Time
+	now   func() time.Time
+	saver *saver
+	armed func() // called without lock when a clean table gets dirty
 
 	mu struct {
 		sync.Mutex
 		groups map[string]map[protocol.MessageQueue]queueLock
+		dirty  bool
 	}
 }
 
@@ -27,46 +35,134 @@ type queueLock struct {
 	until  time.Time
 }
 
-func newLockTable(now func() time.Time) *lockTable {
-	t := &lockTable{now: now}
+// locksFile is the shape of queueLocks.json.
+type locksFile struct {
+	LockTable map[string][]savedLock `json:"lockTable"` // by group
+}
+
+type savedLock struct {
+	Queue  protocol.MessageQueue `json:"queue"`
+	Client string                `json:"clientId"`
+	Until  int64                 `json:"until"` // ms
+}
+
+func newLockTable(file stateFile, now func() time.Time) *lockTable {
+	t := &lockTable{now: now, armed: func() {}}
 	t.mu.groups = map[string]map[protocol.MessageQueue]queueLock{}
+	t.saver = newSaver(file, func() any { return t.snapshot() })
 	return t
 }
 
-// lock gives or prolongs the client as many of the queues as are free or its own, and returns those.
-func (t *lockTable) lock(group, client string, queues []protocol.MessageQueue) []protocol.MessageQueue {
+// load reads the locks that hold.
+func (t *lockTable) load() error {
+	file, err := loadState[locksFile](t.saver.file)
+	if file == nil {
+		return err
+	}
 	now := t.now()
+	for group, locks := range file.LockTable {
+		for _, l := range locks {
+			// One that holds for longer than any can is of a clock that was set back.
+			if until := time.UnixMilli(l.Until); now.Before(until) && !until.After(now.Add(lockLife)) {
+				t.heldLocked(group)[l.Queue] = queueLock{l.Client, until}
+			}
+		}
+	}
+	return err
+}
+
+func (t *lockTable) snapshot() *locksFile {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	file := &locksFile{LockTable: map[string][]savedLock{}}
+	for group, held := range t.mu.groups {
+		for q, l := range held {
+			file.LockTable[group] = append(file.LockTable[group], savedLock{q, l.client, l.until.UnixMilli()})
+		}
+	}
+	return file
+}
+
+// persist makes what changed so far durable, if anything did since the last time.
+func (t *lockTable) persist() error { return t.saver.saveDirty(&t.mu, &t.mu.dirty) }
+
+// heldLocked returns the group's locks.
+func (t *lockTable) heldLocked(group string) map[protocol.MessageQueue]queueLock {
 	held := t.mu.groups[group]
 	if held == nil {
 		held = map[protocol.MessageQueue]queueLock{}
 		t.mu.groups[group] = held
 	}
-	owned := make([]protocol.MessageQueue, 0, len(queues))
+	return held
+}
+
+// changed has a change made durable: at once if it is of an owner.
+func (t *lockTable) changed(ofOwner bool) error {
+	if ofOwner {
+		return t.saver.save()
+	}
+	t.mu.Lock()
+	arm := !t.mu.dirty
+	t.mu.dirty = true
+	t.mu.Unlock()
+	if arm {
+		t.armed()
+	}
+	return nil
+}
+
+// lock gives or prolongs the client as many of the queues as are free or its own, and returns those. They are the client's
+// also when the error says that a crash would forget it.
+func (t *lockTable) lock(group, client string, queues []protocol.MessageQueue) ([]protocol.MessageQueue, error) {
+	owned, changed := t.take(group, client, queues)
+	if len(owned) == 0 {
+		return owned, nil
+	}
+	return owned, t.changed(changed)
+}
+
+// take is lock in memory. It tells whether a queue has another owner now.
+func (t *lockTable) take(group, client string, queues []protocol.MessageQueue) (owned []protocol.MessageQueue, changed bool) {
+	now := t.now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	held := t.heldLocked(group)
+	owned = make([]protocol.MessageQueue, 0, len(queues))
 	for _, q := range queues {
-		if l, ok := held[q]; ok && l.client != client && now.Before(l.until) {
+		l, ok := held[q]
+		if ok && l.client != client && now.Before(l.until) {
 			continue
 		}
+		changed = changed || l.client != client
 		held[q] = queueLock{client: client, until: now.Add(lockLife)}
 		owned = append(owned, q)
 	}
-	return owned
+	return owned, changed
 }
 
 // unlock gives up those of the queues that are the client's.
-func (t *lockTable) unlock(group, client string, queues []protocol.MessageQueue) {
+func (t *lockTable) unlock(group, client string, queues []protocol.MessageQueue) error {
+	if !t.drop(group, client, queues) {
+		return nil
+	}
+	return t.changed(true)
+}
+
+// drop is unlock in memory. It tells whether there was something to give up.
+func (t *lockTable) drop(group, client string, queues []protocol.MessageQueue) (changed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	held := t.mu.groups[group]
 	for _, q := range queues {
-		if held[q].client == client {
+		if l, ok := held[q]; ok && l.client == client {
 			delete(held, q)
+			changed = true
 		}
 	}
 	if len(held) == 0 {
 		delete(t.mu.groups, group)
 	}
+	return changed
 }
 
 // anyHeld reports whether some queue is locked for the group: it consumes in order.

@@ -322,40 +322,102 @@ func (c *clock) pass(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
+// owns tells whether a client gets or has the queue.
+func owns(t *testing.T, table *lockTable, client string, q protocol.MessageQueue) bool {
+	t.Helper()
+	owned, err := table.lock("g", client, []protocol.MessageQueue{q})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(owned) == 1
+}
+
 // A queue is never two clients' at once, and one that is silent loses it.
 func TestLockExpiry(t *testing.T) {
 	c := newClock()
-	table := newLockTable(c.now)
+	f, _ := memoryFile(t, "queueLocks.json")
+	table := newLockTable(f, c.now)
 	q := protocol.MessageQueue{Topic: "t"}
-	if len(table.lock("g", "one", []protocol.MessageQueue{q})) != 1 || !table.anyHeld("g") {
+	if !owns(t, table, "one", q) || !table.anyHeld("g") {
 		t.Fatal("a free queue is not locked")
 	}
 	c.pass(lockLife - time.Second)
-	if len(table.lock("g", "two", []protocol.MessageQueue{q})) != 0 {
+	if owns(t, table, "two", q) {
 		t.Fatal("locked twice")
 	}
-	if len(table.lock("g", "one", []protocol.MessageQueue{q})) != 1 {
+	if !owns(t, table, "one", q) {
 		t.Fatal("the owner cannot prolong")
 	}
 	c.pass(lockLife - time.Second)
-	if len(table.lock("g", "two", []protocol.MessageQueue{q})) != 0 {
+	if owns(t, table, "two", q) {
 		t.Fatal("locked twice after it was prolonged")
 	}
 	c.pass(time.Second)
 	if table.anyHeld("g") {
 		t.Error("an expired lock counts")
 	}
-	if len(table.lock("g", "two", []protocol.MessageQueue{q})) != 1 {
+	if !owns(t, table, "two", q) {
 		t.Fatal("an expired lock is not taken over")
 	}
-	table.unlock("g", "one", []protocol.MessageQueue{q})
-	if !table.anyHeld("g") {
-		t.Error("unlocked by one who is not the owner")
+	if err := table.unlock("g", "one", []protocol.MessageQueue{q}); err != nil || !table.anyHeld("g") {
+		t.Errorf("unlocked by one who is not the owner: %v", err)
 	}
 	c.pass(lockLife)
 	table.expire()
 	if len(table.mu.groups) != 0 {
 		t.Error("expired locks are kept")
+	}
+}
+
+// A crash of the broker gives nobody a queue whose owner may go on consuming: locks outlive it, with what was prolonged, and
+// what was unlocked is free.
+func TestLocksSurviveCrash(t *testing.T) {
+	c := newClock()
+	f, fsys := memoryFile(t, "queueLocks.json")
+	var table *lockTable
+	crash := func(seed uint64) {
+		fsys = fsys.Crash(seed)
+		f.fs = fsys
+		table = newLockTable(f, c.now)
+		if err := table.load(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q, other := protocol.MessageQueue{Topic: "t"}, protocol.MessageQueue{Topic: "t", QueueID: 1}
+	crash(1)
+	if !owns(t, table, "one", q) || !owns(t, table, "one", other) {
+		t.Fatal("a free queue is not locked")
+	}
+	crash(2)
+	if owns(t, table, "two", q) || !owns(t, table, "one", q) {
+		t.Fatal("a crash makes a queue another's")
+	}
+	c.pass(20 * time.Second)
+	if !owns(t, table, "one", q) {
+		t.Fatal("the owner cannot prolong")
+	}
+	if err := table.persist(); err != nil {
+		t.Fatal(err)
+	}
+	crash(3)
+	c.pass(lockLife - time.Second)
+	if owns(t, table, "two", q) {
+		t.Fatal("a crash forgets that a lock was prolonged")
+	}
+	if !owns(t, table, "two", other) {
+		t.Fatal("what nobody prolongs is held for longer by a crash")
+	}
+	if err := table.unlock("g", "one", []protocol.MessageQueue{q}); err != nil {
+		t.Fatal(err)
+	}
+	crash(4)
+	if !owns(t, table, "two", q) || owns(t, table, "one", other) {
+		t.Fatal("what is unlocked is not free after a crash")
+	}
+	c.pass(-2 * lockLife)
+	crash(5)
+	if !owns(t, table, "one", q) {
+		t.Fatal("a lock holds as long as the clock was set back")
 	}
 }
 
