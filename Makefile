@@ -3,15 +3,19 @@
 BIN   ?= bin
 STORE ?= ./store
 SIMS    ?= 100000
-# How long meta, crash, kill, fault and fuzz run; with COUNT so many histories, with SEED (and KEEP) that one again.
+# How long meta, crash, kill, histories, fault, fuzz and soak run; with COUNT so many histories, with SEED (and KEEP) that one again.
 TIME  ?= 1m
 COUNT ?=
 SEED  ?=
 KEEP  ?=
+# The tests of histories to run.
+HISTORIES ?= Histories|SurviveCrashes|SurvivesCrashes|AcrossCrashes|Model$$|AList
+# How long the broker lives in a soak before it is killed.
+KILL  ?= 1m
 # Of how many of its occurrences each operation fails; 0 is all.
 FAULTS ?= 0
 
-.PHONY: help build run test vet race fuzz-canary fuzz meta crash kill broken fault sim interop interop-long network bench bench-peers clean
+.PHONY: help build run test vet race fuzz-canary fuzz meta crash kill broken fault histories sim interop interop-long soak network bench bench-peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -58,6 +62,10 @@ kill: ## real kills of a process under load and, for root, power cuts of a real 
 broken: ## engines broken on purpose are caught, each within a minute
 	go test -count=1 -v -tags broken -run '^TestBroken$$' ./fuzz
 
+histories: ## random histories of timers, delays, retries, transactions and pops with crashes, for TIME each, or the one of SEED
+	go test -count=1 -timeout 0 -run '$(HISTORIES)' ./engine/timer ./broker ./broker/pop ./broker/transaction -args \
+		$(if $(SEED),-histories.seed=$(SEED),-histories.time=$(TIME))
+
 sim: ## SIMS simulated clusters of a master and its slaves; again with SEED=n
 	go test -count=1 -timeout 0 -v -run Replication ./internal/sim -args -sim.runs=$(SIMS) $(if $(SEED),-sim.seed=$(SEED))
 
@@ -72,6 +80,9 @@ interop-long: ## the kills of these, a hundred times
 
 network: ## a pair of brokers and clients in network namespaces, TIME long (say 20m), through everything that can go wrong between them
 	$(MAKE) -C interop network TIME=$(TIME) $(if $(SEED),SEED=$(SEED))
+
+soak: ## all kinds of traffic of real clients for TIME (say 20m), the broker killed every minute or every KILL (0 is never)
+	$(MAKE) -C interop soak TIME=$(TIME) KILL=$(KILL)
 
 bench: ## all benchmarks
 	go test -run='^$$' -bench=. ./...
