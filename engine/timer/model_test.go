@@ -191,8 +191,8 @@ func (h *history) powerLoss() {
 		if !m.kept && m.seen == 0 {
 			delete(h.sent, key)
 		}
-		if m.recalled && kept["recall of "+key] == 0 {
-			m.recalled = false
+		if m.recalled && kept["recall of "+key] == 0 && h.clock < m.due {
+			m.recalled = false // else the recall may have been heeded before it was lost
 		}
 	}
 	h.judged = len(h.store.put)
