@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"maps"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -111,6 +112,7 @@ func (b *Broker) runtimeInfo(c *call) error {
 		"pullHolds":                       strconv.Itoa(b.holds.len()),
 		"pendingPuts":                     number(b.sender.gate.pending.Load()),
 		"storeRefusing":                   m.Refusing,
+		"goroutines":                      strconv.Itoa(runtime.NumGoroutine()), // ours: what leaks shows here
 		"timerReadBehind":                 "0",
 		"timerOffsetBehind":               "0",
 		"timerCongestNum":                 "0",

@@ -173,7 +173,7 @@ func TestRuntimeInfo(t *testing.T) {
 		"brokerVersionDesc", "brokerActive", "putTps", "getTotalTps", "getTransferredTps", "getFoundTps", "getMissTps", "msgPutTotalYesterdayMorning",
 		"msgPutTotalTodayMorning", "msgPutTotalTodayNow", "msgGetTotalYesterdayMorning", "msgGetTotalTodayMorning", "msgGetTotalTodayNow",
 		"sendThreadPoolQueueSize", "sendThreadPoolQueueHeadWaitTimeMills", "pullThreadPoolQueueSize", "pageCacheLockTimeMills", "earliestMessageTimeStamp",
-		"commitLogDiskRatio", "commitLogMaxOffset", "dispatchBehindBytes", "timerReadBehind", "bootTimestamp", "runtime", "commitLogDirCapacity",
+		"commitLogDiskRatio", "commitLogMaxOffset", "dispatchBehindBytes", "timerReadBehind", "bootTimestamp", "runtime", "commitLogDirCapacity", "goroutines",
 	} {
 		if info.Table[key] == "" {
 			t.Errorf("no %s", key)

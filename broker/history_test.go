@@ -25,7 +25,7 @@ import (
 // and not too early; what is acknowledged or in hand does not come, but where a crash lost the offset; and the reader in
 // order passes over none. Without a crash each delivery is made once.
 func TestConsumptionSurvivesCrashes(t *testing.T) {
-	histories.Each(t, 9, func(t *testing.T, seed uint64) {
+	histories.Each(t, 3, func(t *testing.T, seed uint64) {
 		w := &consumption{T: t, rng: rand.New(rand.NewPCG(seed, 2)), fs: vfs.NewCrashFS(seed),
 			due: map[string]int64{}, plain: map[string]bool{}, retried: map[string]bool{}, back: map[retry]int64{}, backs: map[string]int{}, pops: map[string]*popState{}}
 		w.flush = []string{"ASYNC_FLUSH", "SYNC_FLUSH"}[w.rng.IntN(2)]

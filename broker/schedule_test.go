@@ -262,7 +262,7 @@ func TestScheduleClockSetBack(t *testing.T) {
 // Through kills and power losses at any time every message comes, never early, in the order of its level but for what a
 // power loss makes come again; and a kill repeats no more than a batch of each level.
 func TestScheduleAcrossCrashes(t *testing.T) {
-	histories.Each(t, 20, func(t *testing.T, seed uint64) {
+	histories.Each(t, 6, func(t *testing.T, seed uint64) {
 		synctest.Test(t, func(t *testing.T) { scheduleHistory(t, rand.New(rand.NewPCG(seed, 3))) })
 	})
 }

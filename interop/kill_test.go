@@ -3,6 +3,7 @@ package interop
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -108,6 +109,31 @@ type place struct {
 func checkKilled(t *testing.T, reader *harness.Agent, topic string, sends, consumer *harness.Stream) {
 	t.Helper()
 	acknowledged := map[string]harness.Event{}
+	for _, e := range sends.Events("sent") {
+		if e.Status == "SEND_OK" {
+			acknowledged[e.Name] = e
+		}
+	}
+	// First wait for what the broker still owes the consumers: what is delayed is stored late.
+	awaitWindow(t, 90*time.Second, func() bool { return missing(acknowledged, consumer.Events("got")) == 0 },
+		func() string {
+			return fmt.Sprintf("%s: %d of %d acknowledged messages not consumed", topic, missing(acknowledged, consumer.Events("got")), len(acknowledged))
+		})
+	stored := dumpKilled(t, reader, topic, sends, consumer)
+	got := consumer.Events("got")
+	if topic == orderTopic {
+		if err := inOrderButBack(got); err != nil {
+			t.Errorf("%s: %v", topic, err)
+		}
+	}
+	t.Logf("%s: %d acknowledged, %d refused, %d stored, %d deliveries of %d", topic, len(acknowledged),
+		len(sends.Events("refused")), len(stored), len(got), distinct(got))
+}
+
+// dumpKilled reads the topic and compares the places of its messages with
+// those that the answers and the consumer told: each place is one message's.
+func dumpKilled(t *testing.T, reader *harness.Agent, topic string, sends, consumer *harness.Stream) []harness.Event {
+	t.Helper()
 	owner := map[place]string{}
 	claim := func(who string, e harness.Event) {
 		at := place{e.Queue, e.Offset}
@@ -116,19 +142,13 @@ func checkKilled(t *testing.T, reader *harness.Agent, topic string, sends, consu
 		}
 		owner[at] = e.Name
 	}
+	acknowledged := map[string]harness.Event{}
 	for _, e := range sends.Events("sent") {
-		if e.Status == "SEND_OK" {
+		if e.Status == "SEND_OK" && topic != delayTopic {
 			acknowledged[e.Name] = e
-			if topic != delayTopic {
-				claim("an answer", e)
-			}
+			claim("an answer", e)
 		}
 	}
-	// First wait for what the broker still owes the consumers: what is delayed is stored late.
-	awaitWindow(t, 90*time.Second, func() bool { return missing(acknowledged, consumer.Events("got")) == 0 },
-		func() string {
-			return fmt.Sprintf("%s: %d of %d acknowledged messages not consumed", topic, missing(acknowledged, consumer.Events("got")), len(acknowledged))
-		})
 	s := do(t, reader, "dump", harness.Args{"topic": topic})
 	await(t, s, "done", 120*time.Second)
 	stored := s.Events("found")
@@ -145,23 +165,16 @@ func checkKilled(t *testing.T, reader *harness.Agent, topic string, sends, consu
 		phys[e.Phy] = e.Name
 	}
 	for name, a := range acknowledged {
-		if topic != delayTopic && (owner[place{a.Queue, a.Offset}] != name || a.Offset >= next[a.Queue]) {
+		if owner[place{a.Queue, a.Offset}] != name || a.Offset >= next[a.Queue] {
 			t.Errorf("%s: acknowledged message %s is not at offset %d of queue %d (%d stored)", topic, name, a.Offset, a.Queue, next[a.Queue])
 		}
 	}
-	got := consumer.Events("got")
-	for _, e := range got {
+	for _, e := range consumer.Events("got") {
 		if e.Reconsume == 0 {
 			claim("a consumer", e)
 		}
 	}
-	if topic == orderTopic {
-		if err := inOrderButBack(got); err != nil {
-			t.Errorf("%s: %v", topic, err)
-		}
-	}
-	t.Logf("%s: %d acknowledged, %d refused, %d stored, %d deliveries of %d", topic, len(acknowledged),
-		len(sends.Events("refused")), len(stored), len(got), distinct(got))
+	return stored
 }
 
 // inOrderButBack checks that no queue's deliveries leave one out, though a
@@ -175,6 +188,13 @@ func inOrderButBack(got []harness.Event) error {
 		next[g.Queue] = max(next[g.Queue], g.Offset+1)
 	}
 	return nil
+}
+
+// merged are the deliveries of several consumers of one agent, as they came.
+func merged(streams ...*harness.Stream) []harness.Event {
+	got := gather(streams...)
+	slices.SortStableFunc(got, func(a, b harness.Event) int { return a.Read.Compare(b.Read) })
+	return got
 }
 
 func missing(want map[string]harness.Event, got []harness.Event) int {

@@ -95,6 +95,23 @@ func (p *Process) Ended() <-chan struct{} { return p.ended }
 // Pid is the process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
+// Anonymous is the memory of the process that is in RAM and of no file, in
+// bytes. Only Linux tells it.
+func (p *Process) Anonymous() (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid()))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "RssAnon:"); ok {
+			var kib int64
+			_, err := fmt.Sscanf(rest, "%d kB", &kib)
+			return kib << 10, err
+		}
+	}
+	return 0, errors.New("the system does not tell RssAnon")
+}
+
 // Kill is kill -9, and waits until the process is gone.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()

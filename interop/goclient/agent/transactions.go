@@ -40,20 +40,42 @@ func startTransactions(a *agent, args args) error {
 	if err := p.Start(); err != nil {
 		return fmt.Errorf("start producer: %w", err)
 	}
-	a.keep(args.id, stopFunc(p.Shutdown))
+	// An endless one that is stopped leaves the producer there to be asked.
+	stopped, count := make(chan struct{}), args.number("count", 0)
+	a.keep(args.id, stopFunc(func() error {
+		close(stopped)
+		if count == 0 {
+			return nil
+		}
+		return p.Shutdown()
+	}))
 	emit(event{ID: args.id, Event: "ready"})
-	for n := range args.number("count", 0) {
+	var gap time.Duration
+	if rate := args.number("rate", 0); rate > 0 {
+		gap = time.Second / time.Duration(rate)
+	}
+	for n := 0; count == 0 || n < count; n++ {
 		name := fmt.Sprintf("%s-%d", args.text("name", ""), n)
 		m := primitive.NewMessage(args.text("topic", ""), makeBody(name, 0))
 		m.WithProperty("n", strconv.Itoa(n))
 		m.WithTag("tag")
 		m.WithKeys([]string{"key-" + name})
 		r, err := p.SendMessageInTransaction(context.Background(), m)
-		if err != nil {
+		switch {
+		case err == nil:
+			emit(event{ID: args.id, Event: "sent", Name: name, Queue: &r.MessageQueue.QueueId, Status: statusNames[r.Status],
+				MsgID: r.MsgID, CRC: crc32.ChecksumIEEE(m.Body)})
+		case count > 0:
 			return fmt.Errorf("message %s: %w", name, err)
+		default:
+			emit(event{ID: args.id, Event: "refused", Name: name, Error: err.Error()})
 		}
-		emit(event{ID: args.id, Event: "sent", Name: name, Queue: &r.MessageQueue.QueueId, Status: statusNames[r.Status],
-			MsgID: r.MsgID, CRC: crc32.ChecksumIEEE(m.Body)})
+		select {
+		case <-stopped:
+			emit(event{ID: args.id, Event: "done"})
+			return nil
+		case <-time.After(gap):
+		}
 	}
 	emit(event{ID: args.id, Event: "done"})
 	return nil

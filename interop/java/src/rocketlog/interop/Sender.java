@@ -31,6 +31,7 @@ final class Sender implements Agent.Running {
         compressBy(p, args.text("compress", ""));
         p.setInstanceName(args.id);
         p.setVipChannelEnabled(args.flag("vip"));
+        p.setHeartbeatBrokerInterval(args.number("heartbeat", 30_000));
         p.setRetryTimesWhenSendFailed(args.number("retries", 2));
         p.setRetryTimesWhenSendAsyncFailed(args.number("retries", 2));
         p.setSendMsgTimeout(args.number("timeout", 10_000));

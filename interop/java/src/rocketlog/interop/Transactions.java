@@ -2,6 +2,7 @@ package rocketlog.interop;
 
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentMap;
+import java.util.concurrent.TimeUnit;
 import org.apache.rocketmq.client.producer.LocalTransactionState;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.TransactionListener;
@@ -17,27 +18,47 @@ import org.apache.rocketmq.common.message.MessageExt;
 final class Transactions implements TransactionListener {
     private final String id;
     private final ConcurrentMap<String, Integer> checks = new ConcurrentHashMap<>();
+    private volatile boolean stopped;
 
     private Transactions(String id) {
         this.id = id;
     }
 
+    /** Sends count messages, or until it is stopped when count is 0; a stop leaves the producer there to be asked. */
     static void start(Agent agent, Args args) throws Exception {
         TransactionMQProducer p = new TransactionMQProducer(args.need("group"));
+        Transactions t = new Transactions(args.id);
         agent.locate(p);
         p.setInstanceName(args.id);
         p.setSendMsgTimeout(10_000);
-        p.setTransactionListener(new Transactions(args.id));
+        p.setHeartbeatBrokerInterval(args.number("heartbeat", 30_000));
+        p.setTransactionListener(t);
         p.start();
-        agent.keep(args.id, p::shutdown);
+        int count = args.number("count", 0);
+        agent.keep(args.id, () -> {
+            t.stopped = true;
+            if (count > 0) {
+                p.shutdown();
+            }
+        });
         new Event(args.id, "ready").print();
-        for (int n = 0; n < args.number("count", 0); n++) {
+        for (int n = 0; (count == 0 || n < count) && !t.stopped; n++) {
             String name = args.need("name") + "-" + n;
             Message m = new Message(args.need("topic"), "tag", "key-" + name, Body.make(name, 0));
             m.putUserProperty("n", Integer.toString(n));
-            SendResult r = p.sendMessageInTransaction(m, null);
-            new Event(args.id, "sent").put("name", name).put("queue", r.getMessageQueue().getQueueId())
-                .put("status", r.getSendStatus().name()).put("msgId", r.getMsgId()).put("crc", Body.crc(m.getBody())).print();
+            try {
+                SendResult r = p.sendMessageInTransaction(m, null);
+                new Event(args.id, "sent").put("name", name).put("queue", r.getMessageQueue().getQueueId())
+                    .put("status", r.getSendStatus().name()).put("msgId", r.getMsgId()).put("crc", Body.crc(m.getBody())).print();
+            } catch (Exception e) {
+                if (count > 0) {
+                    throw e;
+                }
+                new Event(args.id, "refused").put("name", name).put("error", Agent.describe(e)).print();
+            }
+            if (args.number("rate", 0) > 0) {
+                TimeUnit.NANOSECONDS.sleep(1_000_000_000L / args.number("rate", 0));
+            }
         }
         new Event(args.id, "done").print();
     }
