@@ -87,8 +87,8 @@ soak: ## all kinds of traffic of real clients for TIME (say 20m), the broker kil
 bench: ## all benchmarks
 	go test -run='^$$' -bench=. ./...
 
-bench-peers: ## ours beside Java's store and broker and etcd's WAL, judged (about 15 minutes)
-	cd bench/peers && go run . run
+bench-peers: ## ours beside Java's store and broker, Pebble, JetStream, WALs and limits, judged (about an hour); OUT=dir for table and picture
+	cd bench/peers && CGO_ENABLED=0 go run . run $(if $(OUT),-out $(abspath $(OUT)))
 
 clean: ## what build and run made, the store aside
 	rm -rf $(BIN)

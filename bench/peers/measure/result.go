@@ -24,6 +24,8 @@ type Result struct {
 	// Rate is messages per second until all was done, dispatch included; PutRate until the last put.
 	Rate    float64 `json:"rate,omitempty"`
 	PutRate float64 `json:"put_rate,omitempty"`
+	// ReadRate is messages per second of a reader beside the writers.
+	ReadRate float64 `json:"read_rate,omitempty"`
 	// CPU is microseconds a message of the process under study, LoadCPU of the load generator.
 	CPU     float64 `json:"cpu_us,omitempty"`
 	LoadCPU float64 `json:"load_cpu_us,omitempty"`
@@ -34,6 +36,10 @@ type Result struct {
 	Max  float64 `json:"max_us,omitempty"`
 	// Allocs is heap allocations a message (Go only).
 	Allocs float64 `json:"allocs,omitempty"`
+	// AllocBytes is bytes allocated on the heap a message.
+	AllocBytes float64 `json:"alloc_bytes,omitempty"`
+	// Files is how many descriptors are open at the end (Go only).
+	Files float64 `json:"files,omitempty"`
 	// Anonymous is the memory that belongs to no file, in MiB, at the end.
 	Anonymous float64 `json:"rss_anon_mib,omitempty"`
 	// Bytes is the length of the log.

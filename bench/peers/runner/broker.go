@@ -219,28 +219,32 @@ func brokerStudy() Study {
 		Name:  "broker",
 		Title: "broker: sends and pulls of 1 KiB on 4 connections, end to end at 5,000 messages/s",
 		Sides: []Side{
-			brokerSide("ours", nil, (*Env).startOurBroker, "send", "pull", "endtoend"),
+			brokerSide(ours, nil, (*Env).startOurBroker, "send", "pull", "endtoend"),
 			brokerSide("java", (*Env).missingJava, (*Env).startJavaBroker, "send", "pull", "endtoend"),
 			brokerSide("null server", nil, (*Env).startNull, "send"),
+		},
+		Compare: []Figure{
+			rate("send", "sends/s"), cpu("send"), rate("pull", "messages pulled/s"),
+			{Name: "endtoend", Label: "p99 end to end", Unit: "µs", Less: true, Value: func(r measure.Result) float64 { return r.P99 }},
 		},
 		Bars: brokerBars,
 	}
 }
 
 func brokerBars(m Medians) []Bar {
-	ours := m["ours"]
-	bars := []Bar{atLeast("send: msgs/s of the null server", "/s", ours["send"].Rate, m["null server"]["send"].Rate, 0.5)}
+	our := m[ours]
+	bars := []Bar{atLeast("send: msgs/s of the null server", "/s", our["send"].Rate, m["null server"]["send"].Rate, 0.5)}
 	java, ok := m["java"]
 	if !ok {
-		return append(bars, missing("send, pull, end to end beside Java's broker", "no Java"))
+		return append(bars, missing("send, pull, end to end beside Java's broker", noJava))
 	}
 	return append(bars,
-		atLeast("send: msgs/s of Java's broker", "/s", ours["send"].Rate, java["send"].Rate, 4),
-		atMost("send: CPU a message of Java's broker", "µs", ours["send"].CPU, java["send"].CPU, 0.2),
-		atLeast("pull: msgs/s of Java's broker", "/s", ours["pull"].Rate, java["pull"].Rate, 1.5),
-		atMost("pull: CPU a message of Java's broker", "µs", ours["pull"].CPU, java["pull"].CPU, 0.5),
-		atMost("end to end: p50 of Java's broker", "µs", ours["endtoend"].P50, java["endtoend"].P50, 1.0/3),
-		atMost("end to end: p99 of Java's broker", "µs", ours["endtoend"].P99, java["endtoend"].P99, 1.0/3))
+		atLeast("send: msgs/s of Java's broker", "/s", our["send"].Rate, java["send"].Rate, 4),
+		atMost("send: CPU a message of Java's broker", "µs", our["send"].CPU, java["send"].CPU, 0.2),
+		atLeast("pull: msgs/s of Java's broker", "/s", our["pull"].Rate, java["pull"].Rate, 1.5),
+		atMost("pull: CPU a message of Java's broker", "µs", our["pull"].CPU, java["pull"].CPU, 0.5),
+		atMost("end to end: p50 of Java's broker", "µs", our["endtoend"].P50, java["endtoend"].P50, 1.0/3),
+		atMost("end to end: p99 of Java's broker", "µs", our["endtoend"].P99, java["endtoend"].P99, 1.0/3))
 }
 
 // filterStudy pulls with filters that one message in a hundred passes; what is counted is what the broker looks at.
@@ -265,17 +269,18 @@ func filterStudy() Study {
 		}}
 	}
 	return Study{
-		Name:  "filter",
-		Title: "broker: pulls of 1 message in 100, by tag and by SQL92; messages looked at",
-		Sides: []Side{side("ours", nil, (*Env).startOurBroker), side("java", (*Env).missingJava, (*Env).startJavaBroker)},
+		Name:    "filter",
+		Title:   "broker: pulls of 1 message in 100, by tag and by SQL92; messages looked at",
+		Sides:   []Side{side(ours, nil, (*Env).startOurBroker), side("java", (*Env).missingJava, (*Env).startJavaBroker)},
+		Compare: []Figure{rate(load.FilterTags, "messages looked at/s, by tag"), rate(load.FilterSQL92, "messages looked at/s, by SQL92")},
 		Bars: func(m Medians) []Bar {
 			java, ok := m["java"]
 			if !ok {
-				return []Bar{missing("filtered pulls beside Java's broker", "no Java")}
+				return []Bar{missing("filtered pulls beside Java's broker", noJava)}
 			}
 			var bars []Bar
 			for _, filter := range []string{load.FilterTags, load.FilterSQL92} {
-				bars = append(bars, atLeast(filter+": messages looked at by Java's broker", "/s", m["ours"][filter].Rate, java[filter].Rate, 3))
+				bars = append(bars, atLeast(filter+": messages looked at by Java's broker", "/s", m[ours][filter].Rate, java[filter].Rate, 3))
 			}
 			return bars
 		},
@@ -287,14 +292,14 @@ func idleStudy() Study {
 	return Study{
 		Name:  "idle",
 		Title: "broker with embedded name server on an empty store, idle for 30 s",
-		Sides: []Side{{Name: "ours", Run: (*Env).idle}},
+		Sides: []Side{{Name: ours, Run: (*Env).idle}},
 		Once:  true,
 		Bars: func(m Medians) []Bar {
-			ours := m["ours"]
+			our := m[ours]
 			return []Bar{
-				atMost("ready on an empty store", "ms", ours["ready"].Seconds*1000, 0, 150),
-				atMost("idle: memory besides mapped files", "MiB", ours["idle"].Anonymous, 0, 40),
-				atMost("idle: CPU in percent of a core", "%", ours["idle"].Idle, 0, 0.5),
+				atMostFixed("ready on an empty store", "ms", our["ready"].Seconds*1000, 150),
+				atMostFixed("idle: memory besides mapped files", "MiB", our["idle"].Anonymous, 40),
+				atMostFixed("idle: CPU in percent of a core", "%", our["idle"].Idle, 0.5),
 			}
 		},
 	}

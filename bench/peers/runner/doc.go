@@ -1,9 +1,9 @@
 // Package runner puts sides beside each other: it starts each side of a study as a process of its own,
-// in turns (A B C, A B C, A B C), takes the median of each figure over the rounds, prints one table of
-// all figures and one of the bars with their ratios, and says which are met.
+// in turns (A B C, A B C, A B C), takes the median of each figure over the rounds, prints the figures of each study and one table of all
+// ratios and bars, draws them in one picture, and says which bars are met.
 //
-// The main types are [Study], what is compared; [Side], one of those compared; and [Bar], what must
-// hold between them.
+// The main types are [Study], what is compared; [Side], one of those compared; [Figure], what they are
+// compared by; and [Bar], what must hold between them.
 //
 // # Invariants
 //

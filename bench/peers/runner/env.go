@@ -37,9 +37,8 @@ type Env struct {
 // childTimeout bounds each child: the longest takes half of it.
 const childTimeout = 3 * time.Minute
 
-// Prepare builds what the sides need.
-func (e *Env) Prepare(ctx context.Context, studies []Study) error {
-	e.ctx = ctx
+// prepare builds what the sides need.
+func (e *Env) prepare(studies []Study) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package runner
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -18,12 +19,15 @@ var columns = []struct {
 }{
 	{"msgs/s", "%.0f", func(r measure.Result) float64 { return r.Rate }},
 	{"put/s", "%.0f", func(r measure.Result) float64 { return r.PutRate }},
+	{"read/s", "%.0f", func(r measure.Result) float64 { return r.ReadRate }},
 	{"CPU µs", "%.2f", func(r measure.Result) float64 { return r.CPU }},
 	{"p50 µs", "%.1f", func(r measure.Result) float64 { return r.P50 }},
 	{"p99 µs", "%.1f", func(r measure.Result) float64 { return r.P99 }},
 	{"p999 µs", "%.1f", func(r measure.Result) float64 { return r.P999 }},
 	{"max ms", "%.1f", func(r measure.Result) float64 { return r.Max / 1e3 }},
 	{"allocs", "%.3f", func(r measure.Result) float64 { return r.Allocs }},
+	{"alloc B", "%.1f", func(r measure.Result) float64 { return r.AllocBytes }},
+	{"files", "%.0f", func(r measure.Result) float64 { return r.Files }},
 	{"anon MiB", "%.0f", func(r measure.Result) float64 { return r.Anonymous }},
 	{"idle %", "%.2f", func(r measure.Result) float64 { return r.Idle }},
 	{"load CPU µs", "%.2f", func(r measure.Result) float64 { return r.LoadCPU }},
@@ -32,72 +36,41 @@ var columns = []struct {
 	{"seconds", "%.3f", func(r measure.Result) float64 { return r.Seconds }},
 }
 
-// printFigures prints the medians of a study, one line a side and thing measured.
-func printFigures(out io.Writer, s Study, m Medians) {
-	type row struct {
-		title string
-		r     measure.Result
-	}
-	var rows []row
+// figures returns the titles of the columns that a study fills, and a row for each side and thing measured.
+func figures(s Study, m Medians) (titles []string, rows [][]string) {
+	var results []measure.Result
 	for _, side := range s.Sides {
-		names := make([]string, 0, len(m[side.Name]))
-		for name := range m[side.Name] {
-			names = append(names, name)
-		}
-		slices.Sort(names)
+		names := slices.Sorted(maps.Keys(m[side.Name]))
 		for _, name := range names {
 			title := side.Name
 			if len(names) > 1 {
 				title += ", " + name
 			}
-			rows = append(rows, row{title, m[side.Name][name]})
+			rows = append(rows, []string{title})
+			results = append(results, m[side.Name][name])
 		}
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	defer w.Flush()
-	cells := make([]string, len(rows)+1)
+	titles = []string{""}
 	for _, c := range columns {
-		if !slices.ContainsFunc(rows, func(r row) bool { return c.value(r.r) != 0 }) {
+		if !slices.ContainsFunc(results, func(r measure.Result) bool { return c.value(r) != 0 }) {
 			continue
 		}
-		cells[0] += c.title + "\t"
-		for i, r := range rows {
-			cells[i+1] += fmt.Sprintf(c.format, c.value(r.r)) + "\t"
+		titles = append(titles, c.title)
+		for i, r := range results {
+			rows[i] = append(rows[i], fmt.Sprintf(c.format, c.value(r)))
 		}
 	}
-	fmt.Fprintln(w, "\t"+cells[0])
-	for i, r := range rows {
-		fmt.Fprintln(w, r.title+"\t"+cells[i+1])
-	}
+	return titles, rows
 }
 
-// printBars prints what must hold and whether it does.
-func printBars(out io.Writer, bars []Bar) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "bar\tours\tother\tratio\twanted\tmet")
-	missed := 0
-	for _, b := range bars {
-		if b.Missing != "" {
-			fmt.Fprintf(w, "%s\t\t\t\t\tnot judged: %s\n", b.Text, b.Missing)
-			continue
-		}
-		other, ratio, met := "", "", "yes"
-		if b.Theirs != 0 {
-			other, ratio = figure(b.Theirs, b.Unit), fmt.Sprintf("%.3f", b.Value())
-		}
-		if !b.Met() {
-			met = "NO"
-			missed++
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", b.Text, figure(b.Ours, b.Unit), other, ratio, b.want(), met)
+// printFigures prints the medians of a study.
+func printFigures(out io.Writer, s Study, m Medians) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	defer w.Flush()
+	titles, rows := figures(s, m)
+	for _, row := range append([][]string{titles}, rows...) {
+		fmt.Fprintln(w, strings.Join(row, "\t")+"\t")
 	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	if missed > 0 {
-		return fmt.Errorf("%w: %d of %d", ErrMissed, missed, len(bars))
-	}
-	return nil
 }
 
 func figure(v float64, unit string) string {

@@ -21,6 +21,8 @@ type Options struct {
 	Rounds  int
 	Sides   string
 	JSON    string
+	From    string
+	Out     string
 	Env     Env
 }
 
@@ -36,14 +38,18 @@ func Flags(f *flag.FlagSet) *Options {
 	f.StringVar(&o.Env.RepoDir, "repo", "../..", "root of the repository")
 	f.StringVar(&o.Env.JavaDir, "java", "java", "directory of the Java harness's pom.xml")
 	f.StringVar(&o.JSON, "json", "", "also write all runs to this file")
+	f.StringVar(&o.From, "from", "", "run nothing, but report what -json wrote to these files, separated by commas; of a study in many the last counts")
+	f.StringVar(&o.Out, "out", "", "also write the table and the picture of all studies to this directory: table.md and picture.svg")
 	return o
 }
 
 // Studies returns all of them, in the order in which they run.
 func Studies() []Study {
 	return []Study{
-		putStudy("async", 1), putStudy("async", 8), putStudy("sync", 1), putStudy("sync", 64),
-		queuesStudy(), openStudy(), brokerStudy(), filterStudy(), replicationStudy(), idleStudy(),
+		putStudy("async", 1), putStudy("async", 8), putStudy("async", 64), bodyStudy(100), bodyStudy(16 << 10), indexStudy(),
+		putStudy("sync", 1), putStudy("sync", 8), putStudy("sync", 64), readStudy(), lagStudy(),
+		rollStudy(), retentionStudy(), scanStudy(), openStudy(),
+		brokerStudy(), filterStudy(), replicationStudy(), idleStudy(), queuesStudy(), manyQueuesStudy(),
 	}
 }
 
@@ -60,6 +66,20 @@ var ErrMissed = errors.New("a bar is not met")
 // Run runs the studies asked for, prints the tables to out and what it is at to progress. It returns
 // ErrMissed when a bar is not met. When ctx ends, it ends its children and leaves nothing behind.
 func Run(ctx context.Context, o *Options, out, progress io.Writer) error {
+	if o.From != "" {
+		rec, err := readRecord(o.From)
+		if err != nil {
+			return err
+		}
+		for _, s := range Studies() {
+			if rec[s.Name] != nil {
+				fmt.Fprintf(out, "\n%s\n", s.Title)
+				printFigures(out, s, rec.medians(s))
+			}
+		}
+		fmt.Fprintln(out)
+		return rec.report(o.Out, out)
+	}
 	studies, err := choose(o.Studies)
 	if err != nil {
 		return err
@@ -74,35 +94,69 @@ func Run(ctx context.Context, o *Options, out, progress io.Writer) error {
 			return err
 		}
 	}
-	if err := e.Prepare(ctx, studies); err != nil {
+	e.ctx = ctx
+	begin := time.Now()
+	rec, err := runAll(e, studies, o, out, progress)
+	if err != nil {
 		return err
 	}
-	begin := time.Now()
-	record := map[string]map[string][]Results{}
-	var bars []Bar
+	fmt.Fprintf(out, "\n%d rounds of %v, medians, in %v\n\n", o.Rounds, e.Measure, time.Since(begin).Round(time.Second))
+	return rec.report(o.Out, out)
+}
+
+// record holds all runs by study and side.
+type record map[string]map[string][]Results
+
+// runAll runs studies and prints the figures of each when it has run.
+func runAll(e *Env, studies []Study, o *Options, out, progress io.Writer) (record, error) {
+	if err := e.prepare(studies); err != nil {
+		return nil, err
+	}
+	rec := record{}
 	for _, s := range studies {
 		runs, err := runStudy(e, s, o, out, progress)
 		if err != nil {
-			return fmt.Errorf("study %s: %w", s.Name, err)
+			return nil, fmt.Errorf("study %s: %w", s.Name, err)
 		}
-		record[s.Name] = runs
-		m := Medians{}
-		for side, r := range runs {
-			m[side] = median(r)
-		}
-		printFigures(out, s, m)
-		if m["ours"] != nil {
-			bars = append(bars, s.Bars(m)...)
+		rec[s.Name] = runs
+		printFigures(out, s, rec.medians(s))
+		if err := rec.write(o.JSON); err != nil {
+			return nil, err
 		}
 	}
-	if o.JSON != "" {
-		b, err := json.MarshalIndent(record, "", " ")
-		if err := cmp.Or(err, os.WriteFile(o.JSON, b, 0o644)); err != nil {
-			return err
+	return rec, nil
+}
+
+// write writes it to a file, if that has a name: after each study, so that one which fails does not lose the others.
+func (rec record) write(name string) error {
+	if name == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(rec, "", " ")
+	return cmp.Or(err, os.WriteFile(name, b, 0o644))
+}
+
+// readRecord reads what -json wrote.
+func readRecord(names string) (record, error) {
+	rec := record{}
+	for name := range strings.SplitSeq(names, ",") {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(b, &rec); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	fmt.Fprintf(out, "\n%d rounds of %v, medians, in %v\n\n", o.Rounds, e.Measure, time.Since(begin).Round(time.Second))
-	return printBars(out, bars)
+	return rec, nil
+}
+
+func (rec record) medians(s Study) Medians {
+	m := Medians{}
+	for side, runs := range rec[s.Name] {
+		m[side] = median(runs)
+	}
+	return m
 }
 
 func choose(names string) ([]Study, error) {

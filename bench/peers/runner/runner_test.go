@@ -18,9 +18,10 @@ func TestBarMet(t *testing.T) {
 		{"ratio missed", atLeast("", "", 299, 100, 3), false},
 		{"at most reached", atMost("", "", 25, 100, 0.25), true},
 		{"at most missed", atMost("", "", 26, 100, 0.25), false},
-		{"fixed figure reached", atMost("", "", 0, 0, 0.01), true},
-		{"fixed figure missed", atMost("", "", 1, 0, 0.01), false},
-		{"not judged", missing("", "no Java"), false},
+		{"fixed figure reached", atMostFixed("", "", 0, 0.01), true},
+		{"fixed figure missed", atMostFixed("", "", 1, 0.01), false},
+		{"not judged", missing("", noJava), false},
+		{"no figure to compare with", atLeast("", "", 1, 0, 1), false},
 	} {
 		if got := test.bar.Met(); got != test.met {
 			t.Errorf("%s: met is %v", test.name, got)
@@ -45,8 +46,8 @@ func TestMedianIsTakenFieldByField(t *testing.T) {
 // TestBarsJudgeEveryStudy gives each study made-up figures in which ours is at its best, then at its
 // worst: all bars must be met, then all missed. A bar that compares the wrong way or a missing side shows.
 func TestBarsJudgeEveryStudy(t *testing.T) {
-	good := measure.Result{Rate: 1000, CPU: 1, P50: 1, P99: 1, P999: 1, Seconds: 0.001, Anonymous: 1, Idle: 0.1}
-	bad := measure.Result{Rate: 1, CPU: 1000, P50: 1000, P99: 50_000, P999: 1000, Seconds: 1000, Anonymous: 1000, Idle: 50, Allocs: 1}
+	good := measure.Result{Rate: 1000, CPU: 1, P50: 1, P99: 1, P999: 1, Seconds: 0.001, Anonymous: 1, Idle: 0.1, Files: 1}
+	bad := measure.Result{Rate: 1, CPU: 1000, P50: 1000, P99: 50_000, P999: 1000, Seconds: 1000, Anonymous: 1000, Idle: 50, Allocs: 1, Files: 5000}
 	fill := func(s Study, ours, others measure.Result) Medians {
 		m := Medians{}
 		for _, side := range s.Sides {
@@ -54,7 +55,7 @@ func TestBarsJudgeEveryStudy(t *testing.T) {
 			if side.Name == "ours" {
 				r = ours
 			}
-			m[side.Name] = Results{"put": r, "open": r, "send": r, "pull": r, "endtoend": r, "ready": r, "idle": r, "tags": r, "sql": r}
+			m[side.Name] = Results{"put": r, "killed": r, "cold": r, "warm": r, "warm copied": r, "query": r, "send": r, "pull": r, "endtoend": r, "ready": r, "idle": r, "tags": r, "sql": r}
 			for _, name := range replicationFigures {
 				m[side.Name][name] = r
 			}
@@ -80,10 +81,10 @@ func TestBarsJudgeEveryStudy(t *testing.T) {
 	}
 }
 
-func TestPrintBarsSaysWhatIsMissed(t *testing.T) {
+func TestTableSaysWhatIsMissed(t *testing.T) {
 	var out bytes.Buffer
-	err := printBars(&out, []Bar{atLeast("first", "/s", 1, 2, 3), missing("second", "no Java")})
-	if err == nil || !strings.Contains(out.String(), "NO") || !strings.Contains(out.String(), "not judged: no Java") {
+	err := printTable(&out, []section{{bars: []Bar{atLeast("first", "/s", 1, 2, 3), missing("second", noJava)}}})
+	if err != nil || !strings.Contains(out.String(), "NO") || !strings.Contains(out.String(), "not judged: no Java") {
 		t.Errorf("error %v, table:\n%s", err, out.String())
 	}
 }

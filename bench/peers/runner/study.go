@@ -1,8 +1,10 @@
 package runner
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/rocketlog/rocketlog/bench/peers/measure"
 )
@@ -28,8 +30,58 @@ type Study struct {
 	ManyFiles bool
 	// Once says that more than one round would tell nothing more.
 	Once bool
-	// Bars judges the medians, by side. It is asked only for sides that ran.
+	// Compare are the figures of ours whose ratios to the other sides' are shown.
+	Compare []Figure
+	// Bars judges the medians, by side. It is asked only where ours ran.
 	Bars func(m Medians) []Bar
+}
+
+// Figure is one figure of a study that sides are compared by.
+type Figure struct {
+	// Name is that of the result, and Other of the other sides' when that is not the same.
+	Name, Other string
+	Label, Unit string
+	// Less says that less of it is better.
+	Less  bool
+	Value func(measure.Result) float64
+}
+
+func rate(name, label string) Figure {
+	return Figure{Name: name, Label: label, Unit: "/s", Value: func(r measure.Result) float64 { return r.Rate }}
+}
+
+func cpu(name string) Figure {
+	return Figure{Name: name, Label: "CPU a message", Unit: "µs", Less: true, Value: func(r measure.Result) float64 { return r.CPU }}
+}
+
+// Comparison is a figure of ours beside one other side's.
+type Comparison struct {
+	Figure       Figure
+	Side         string
+	Ours, Theirs float64
+}
+
+// Better returns how many times better ours is; below 1 the other is.
+func (c Comparison) Better() float64 {
+	if c.Figure.Less {
+		return c.Theirs / c.Ours
+	}
+	return c.Ours / c.Theirs
+}
+
+// comparisons returns all that both sides have a figure for, by figure and then by side.
+func (s Study) comparisons(m Medians) (all []Comparison) {
+	for _, f := range s.Compare {
+		our := f.Value(m[ours][f.Name])
+		for _, side := range s.Sides {
+			their := f.Value(m[side.Name][cmp.Or(f.Other, f.Name)])
+			if side.Name == ours || our == 0 || their == 0 {
+				continue
+			}
+			all = append(all, Comparison{Figure: f, Side: side.Name, Ours: our, Theirs: their})
+		}
+	}
+	return all
 }
 
 // Medians are the medians of each side's runs.
@@ -38,22 +90,22 @@ type Medians map[string]Results
 // Bar is one thing that must hold.
 type Bar struct {
 	Text string
-	// Ours and Theirs are what is compared; Theirs is 0 for a bar that is a fixed figure.
+	// Ours and Theirs are what is compared; Theirs is 0 where Fixed.
 	Ours, Theirs float64
 	Unit         string
-	// Want is the bound of Ours/Theirs, or of Ours where Theirs is 0; AtMost tells its side.
-	Want   float64
-	AtMost bool
+	// Want is the bound of Ours/Theirs, or of Ours where the bar is Fixed; AtMost tells its side.
+	Want          float64
+	Fixed, AtMost bool
 	// Missing says why it could not be judged.
 	Missing string
 }
 
 // Value returns what is compared with Want.
 func (b Bar) Value() float64 {
-	if b.Theirs != 0 {
-		return b.Ours / b.Theirs
+	if b.Fixed {
+		return b.Ours
 	}
-	return b.Ours
+	return b.Ours / b.Theirs
 }
 
 // Met tells whether the bar holds.
@@ -67,14 +119,29 @@ func (b Bar) Met() bool {
 	return b.Value() >= b.Want
 }
 
-// atLeast and atMost make a bar of ours against theirs.
+// atLeast and atMost make a bar of ours against theirs, atMostFixed against a figure.
 func atLeast(text, unit string, ours, theirs, want float64) Bar {
-	return Bar{Text: text, Unit: unit, Ours: ours, Theirs: theirs, Want: want}
+	return Bar{Text: text, Unit: unit, Ours: ours, Theirs: theirs, Want: want}.judgeable()
 }
 
 func atMost(text, unit string, ours, theirs, want float64) Bar {
-	return Bar{Text: text, Unit: unit, Ours: ours, Theirs: theirs, Want: want, AtMost: true}
+	return Bar{Text: text, Unit: unit, Ours: ours, Theirs: theirs, Want: want, AtMost: true}.judgeable()
 }
+
+func atMostFixed(text, unit string, ours, want float64) Bar {
+	return Bar{Text: text, Unit: unit, Ours: ours, Want: want, Fixed: true, AtMost: true}
+}
+
+// judgeable says of a bar without the other side's figure that there is none.
+func (b Bar) judgeable() Bar {
+	if b.Theirs == 0 {
+		b.Missing = "the other side did not run"
+	}
+	return b
+}
+
+// noJava is why a bar against Java is not judged.
+const noJava = "no Java"
 
 func missing(text, why string) Bar { return Bar{Text: text, Missing: why} }
 
@@ -125,8 +192,11 @@ func median(runs []Results) Results {
 			Max:      of(func(r result) float64 { return r.Max }),
 			Allocs:   of(func(r result) float64 { return r.Allocs }),
 			Idle:     of(func(r result) float64 { return r.Idle }),
+			Files:    of(func(r result) float64 { return r.Files }),
+			ReadRate: of(func(r result) float64 { return r.ReadRate }),
 
-			Anonymous: of(func(r result) float64 { return r.Anonymous }),
+			Anonymous:  of(func(r result) float64 { return r.Anonymous }),
+			AllocBytes: of(func(r result) float64 { return r.AllocBytes }),
 		}
 		for _, run := range runs {
 			if r.FirstFailure == "" {
@@ -143,8 +213,8 @@ func (b Bar) want() string {
 	if b.AtMost {
 		sign = "≤"
 	}
-	if b.Theirs != 0 {
-		return fmt.Sprintf("%s %.4gx", sign, b.Want)
+	if b.Fixed {
+		return strings.TrimSpace(fmt.Sprintf("%s %.4g %s", sign, b.Want, b.Unit))
 	}
-	return fmt.Sprintf("%s %.4g %s", sign, b.Want, b.Unit)
+	return fmt.Sprintf("%s %.4gx", sign, b.Want)
 }

@@ -10,7 +10,7 @@ final class Settings {
 
     Settings(String[] args) {
         if (args.length == 0) {
-            throw new IllegalArgumentException("usage: StorePeer put|fill|open -name=value ...");
+            throw new IllegalArgumentException("usage: StorePeer put|paced|fill|fill-clean|open|read|query -name=value ...");
         }
         verb = args[0];
         for (int i = 1; i < args.length; i++) {

@@ -18,6 +18,8 @@ final class Writer extends Thread {
     final Latency latency = new Latency();
     long messages;
     long failed;
+    /** Nanoseconds from one put to the next, 0 for as fast as can be. */
+    long interval;
     private final DefaultMessageStore store;
     private final int id;
     private final int queues;
@@ -58,12 +60,26 @@ final class Writer extends Thread {
 
     @Override
     public void run() {
+        if (interval > 0) {
+            runPaced();
+            return;
+        }
         long last = System.nanoTime();
         while (messages < messagesMax && last < deadline) {
             put();
             long now = System.nanoTime();
             latency.record(now - last);
             last = now;
+        }
+    }
+
+    private void runPaced() {
+        for (long due = System.nanoTime(); due < deadline && messages < messagesMax; due += interval) {
+            while (System.nanoTime() < due) {
+                Thread.onSpinWait();
+            }
+            put();
+            latency.record(System.nanoTime() - due);
         }
     }
 
@@ -82,7 +98,7 @@ final class Writer extends Thread {
         }
     }
 
-    private static void hex(long v, byte[] dst, int at, int digits) {
+    static void hex(long v, byte[] dst, int at, int digits) {
         for (int i = at + digits - 1; i >= at; i--) {
             dst[i] = HEX[(int) (v & 15)];
             v >>>= 4;
