@@ -116,9 +116,13 @@ func runLog(args []string) (measure.Result, error) {
 	sync := f.String("flush", "sync", "async or sync, for pebble and jetstream; the logs always sync")
 	f.IntVar(&c.Writers, "writers", 64, "goroutines that put")
 	f.IntVar(&c.EntrySize, "entry", 1229, "size of an entry in bytes")
+	profile := f.String("profile", "", "write a CPU profile to this directory")
 	warmup, measured := times(f)
 	f.Parse(args)
 	c.Warmup, c.Measure = *warmup, *measured
+	if *profile != "" {
+		defer pkgprofile.Start(pkgprofile.CPUProfile, pkgprofile.ProfilePath(*profile), pkgprofile.Quiet).Stop()
+	}
 	switch *kind {
 	case "etcd":
 		return etcdwal.Run(*dir, c)

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"math"
+	"strings"
 )
 
 // The picture is drawn by hand: bars on one scale are rectangles and text, which is less than what a library for plots
@@ -26,10 +27,11 @@ const (
 	colorNeutral = "#8d99ae" // ours in another setting, and limits
 )
 
-// canvas is an SVG in the making.
+// canvas is an SVG in the making: what is drawn, and the lines of the scales, which lie behind.
 type canvas struct {
 	bytes.Buffer
-	y float64
+	behind bytes.Buffer
+	y      float64
 }
 
 // scaleX returns where a ratio lies, on a scale of powers.
@@ -42,10 +44,6 @@ func (c *canvas) text(x, y float64, class, s string) {
 	fmt.Fprintf(c, `<text x="%.1f" y="%.1f" class="%s">`, x, y, class)
 	_ = xml.EscapeText(c, []byte(s)) // a buffer takes all
 	c.WriteString("</text>\n")
-}
-
-func (c *canvas) line(x1, y1, x2, y2 float64, color string) {
-	fmt.Fprintf(c, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="%s"/>`+"\n", x1, y1, x2, y2, color)
 }
 
 // row draws how far a ratio is from 1.
@@ -71,7 +69,7 @@ func (c *canvas) scale(top float64, names map[float64]string) {
 		if v == 1 {
 			color = "#555"
 		}
-		c.line(scaleX(v), top, scaleX(v), c.y, color)
+		fmt.Fprintf(&c.behind, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="%s"/>`+"\n", scaleX(v), top, scaleX(v), c.y, color)
 		name := names[v]
 		if name == "" {
 			name = fmt.Sprintf("%g×", v)
@@ -97,7 +95,7 @@ func picture(sections []section) []byte {
 	}
 	c.scale(top, map[float64]string{1: "as good"})
 	c.y += 60
-	c.text(12, c.y-30, "title", "Bars: how far each is met")
+	c.text(12, c.y-30, "title", "How far each bar is met")
 	barsTop := c.y
 	for _, s := range sections {
 		headed := false
@@ -123,12 +121,13 @@ func picture(sections []section) []byte {
 		`.note{fill:#555;paint-order:stroke;stroke:#fff;stroke-width:3px}.head{font-weight:bold}.title{font-size:15px;font-weight:bold}</style>` + "\n")
 	out.WriteString(`<rect width="100%" height="100%" fill="#fff"/>` + "\n")
 	out.WriteString(`<text x="12" y="24" class="title">How many times better ours is (ours : the other)</text>` + "\n")
+	out.Write(c.behind.Bytes())
 	out.Write(c.Bytes())
 	out.WriteString("</svg>\n")
 	return out.Bytes()
 }
 
-// bar draws a bar's distance from its bound. Its name is long, so it stands where a study's title does.
+// bar draws a bar's distance from its bound, under its name without the study's.
 func (c *canvas) bar(b Bar, color string) {
 	met := b.Value() / b.Want
 	if b.AtMost {
@@ -139,7 +138,11 @@ func (c *canvas) bar(b Bar, color string) {
 	if b.Fixed {
 		value = e.ours
 	}
-	c.row(shorten(b.Text, 48), met, color, fmt.Sprintf("%s, wanted %s", value, e.wanted))
+	_, name, found := strings.Cut(b.Text, ": ")
+	if !found {
+		name = b.Text
+	}
+	c.row(shorten(name, 42), met, color, fmt.Sprintf("%s, wanted %s", value, e.wanted))
 }
 
 // color tells the better from the worse; a limit is nobody's rival.

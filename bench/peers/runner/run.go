@@ -97,37 +97,45 @@ func Run(ctx context.Context, o *Options, out, progress io.Writer) error {
 	e.ctx = ctx
 	begin := time.Now()
 	rec, err := runAll(e, studies, o, out, progress)
-	if err != nil {
-		return err
+	if ctx.Err() != nil {
+		return cmp.Or(err, ctx.Err())
 	}
 	fmt.Fprintf(out, "\n%d rounds of %v, medians, in %v\n\n", o.Rounds, e.Measure, time.Since(begin).Round(time.Second))
-	return rec.report(o.Out, out)
+	return errors.Join(err, rec.report(o.Out, out))
 }
 
 // record holds all runs by study and side.
 type record map[string]map[string][]Results
 
-// runAll runs studies and prints the figures of each when it has run.
+// runAll runs studies and prints the figures of each when it has run. One that fails does not keep the others from
+// running.
 func runAll(e *Env, studies []Study, o *Options, out, progress io.Writer) (record, error) {
-	if err := e.prepare(studies); err != nil {
-		return nil, err
-	}
 	rec := record{}
+	if err := e.prepare(studies); err != nil {
+		return rec, err
+	}
+	var failed error
 	for _, s := range studies {
 		runs, err := runStudy(e, s, o, out, progress)
 		if err != nil {
-			return nil, fmt.Errorf("study %s: %w", s.Name, err)
+			err = fmt.Errorf("study %s: %w", s.Name, err)
+			fmt.Fprintln(progress, err)
+			failed = errors.Join(failed, err)
+			if e.ctx.Err() != nil {
+				break
+			}
+			continue
 		}
 		rec[s.Name] = runs
 		printFigures(out, s, rec.medians(s))
 		if err := rec.write(o.JSON); err != nil {
-			return nil, err
+			return rec, errors.Join(failed, err)
 		}
 	}
-	return rec, nil
+	return rec, failed
 }
 
-// write writes it to a file, if that has a name: after each study, so that one which fails does not lose the others.
+// write writes it to a file, if that has a name: after each study, as a run takes long.
 func (rec record) write(name string) error {
 	if name == "" {
 		return nil
