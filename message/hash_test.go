@@ -1,6 +1,9 @@
 package message
 
-import "testing"
+import (
+	"testing"
+	"unicode/utf16"
+)
 
 func TestHashString(t *testing.T) {
 	tests := []struct {
@@ -63,6 +66,29 @@ func TestHashMalformed(t *testing.T) {
 	for _, tt := range tests {
 		if got := HashString(unhex(t, tt.hex)); got != tt.hash {
 			t.Errorf("%s: %d, want %d", tt.hex, got, tt.hash)
+		}
+	}
+}
+
+// TestHashOfAnyLength has a character that is not ASCII at each place of texts of each length, and nowhere.
+func TestHashOfAnyLength(t *testing.T) {
+	const wide = '键'
+	for n := range 30 {
+		for at := range n + 1 {
+			text := make([]rune, n)
+			for i := range text {
+				text[i] = rune('!' + (i*37+n)%90)
+			}
+			if at < n {
+				text[at] = wide
+			}
+			want := int32(0)
+			for _, unit := range utf16.Encode(text) {
+				want = 31*want + int32(unit)
+			}
+			if got := HashString(string(text)); got != want {
+				t.Fatalf("%q: %d, want %d", string(text), got, want)
+			}
 		}
 	}
 }
