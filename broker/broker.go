@@ -139,7 +139,7 @@ func (b *Broker) open(o *Options) error {
 		return err
 	}
 	state := func(name string) stateFile {
-		return stateFile{fs: o.FS, name: filepath.Join(o.StorePathRootDir, "config", name)}
+		return stateFile{fs: o.FS, name: filepath.Join(o.StorePathRootDir, "config", name), written: new(writtenState)}
 	}
 	if err := o.FS.MkdirAll(filepath.Join(o.StorePathRootDir, "config"), 0o755); err != nil {
 		return err
@@ -241,6 +241,7 @@ func (b *Broker) listener() *engine.EventListener {
 			b.log.Error("store is damaged", "file", f.File, "byte", f.Offset, "what", f.Text, "mended", f.Mended, "error", f.Err)
 		},
 		Scrubbed: func(i engine.ScrubInfo) {
+			b.verifyState()
 			b.log.Info("store was verified", "records", i.Records, "bytes", i.Bytes, "damaged", i.Found, "mended", i.Mended, "took", i.Took)
 		},
 	}

@@ -419,6 +419,14 @@ func (s *scheduler) snapshot() *delayOffsetsFile {
 	return &delayOffsetsFile{DataVersion: s.mu.version, OffsetTable: maps.Clone(s.mu.offsets)}
 }
 
+// rewrite writes the file whether anything changed or not.
+func (s *scheduler) rewrite() error {
+	s.mu.Lock()
+	s.mu.dirty = true
+	s.mu.Unlock()
+	return s.persist()
+}
+
 // persist makes the offsets durable, after the messages that they say are delivered.
 func (s *scheduler) persist() error {
 	s.mu.Lock()

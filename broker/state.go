@@ -16,8 +16,9 @@ import (
 // A stateFile is one of the JSON files under config/, in the shape in which Java's ConfigManager writes it, with the
 // generation before it beside it as name.bak.
 type stateFile struct {
-	fs   vfs.FS
-	name string
+	fs      vfs.FS
+	name    string
+	written *writtenState // nil: nobody verifies it
 }
 
 // loadState decodes the file. When it is absent or cannot be parsed, the generation before it is taken instead and the
@@ -63,7 +64,7 @@ func (f stateFile) write(v any) error {
 	if err := json.Indent(&pretty, data, "", "\t"); err != nil {
 		return fmt.Errorf("state file %s: %w", f.name, err)
 	}
-	return vfs.WriteFileAtomic(f.fs, f.name, pretty.Bytes())
+	return f.written.while(pretty.Bytes(), func() error { return vfs.WriteFileAtomic(f.fs, f.name, pretty.Bytes()) })
 }
 
 // A saver writes one state file on behalf of many: callers that come while a write is under way share the next one. After

@@ -85,7 +85,7 @@ func TestStateFileSurvivesPowerLoss(t *testing.T) {
 				t.Fatal(err)
 			}
 			crashed := fs.Crash(seed*rounds + uint64(n))
-			v, err := loadState[delayOffsetsFile](stateFile{crashed, f.name})
+			v, err := loadState[delayOffsetsFile](stateFile{fs: crashed, name: f.name})
 			if err != nil || v == nil || v.OffsetTable[1] != n {
 				t.Fatalf("seed %d: after save %d the file has %+v (%v)", seed, n, v, err)
 			}
@@ -104,9 +104,9 @@ func TestStateFileSurvivesPowerLossWhileSaved(t *testing.T) {
 		}
 		faults := vfs.NewFaultFS(crash, time.Sleep)
 		faults.SetRules(vfs.Rule{Op: vfs.OpAny, Nth: last, On: true, Err: errors.New("power loss")})
-		err := stateFile{faults, f.name}.write(&delayOffsetsFile{OffsetTable: map[int32]int64{1: 3}})
+		err := stateFile{fs: faults, name: f.name}.write(&delayOffsetsFile{OffsetTable: map[int32]int64{1: 3}})
 		for seed := range uint64(30) {
-			v, complaint := loadState[delayOffsetsFile](stateFile{crash.Crash(seed), f.name})
+			v, complaint := loadState[delayOffsetsFile](stateFile{fs: crash.Crash(seed), name: f.name})
 			if v == nil || v.OffsetTable[1] != 2 && v.OffsetTable[1] != 3 {
 				t.Fatalf("operation %d, seed %d: the file has %+v (%v)", last, seed, v, complaint)
 			}
@@ -199,8 +199,8 @@ func TestSaverRests(t *testing.T) {
 // Java's state files load, and what is saved again means the same.
 func TestGoldenStateFiles(t *testing.T) {
 	root := golden.Store(t, golden.Clean)
-	open := func(name string) stateFile { return stateFile{vfs.OS, filepath.Join(root, "config", name)} }
-	again := stateFile{vfs.OS, filepath.Join(t.TempDir(), "again.json")}
+	open := func(name string) stateFile { return stateFile{fs: vfs.OS, name: filepath.Join(root, "config", name)} }
+	again := stateFile{fs: vfs.OS, name: filepath.Join(t.TempDir(), "again.json")}
 	o := testOptions(root)
 
 	topics := newTopicTable(open("topics.json"), o, 0)

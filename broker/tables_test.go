@@ -135,7 +135,7 @@ func TestTopicTableReportsFailedWrites(t *testing.T) {
 	if err := topics.update([]*protocol.TopicConfig{newTopicConfig("b", 2)}, 3); err != nil {
 		t.Fatal(err)
 	}
-	again := newTopicTable(stateFile{crash, f.name}, testOptions(""), 1)
+	again := newTopicTable(stateFile{fs: crash, name: f.name}, testOptions(""), 1)
 	if err := again.load(); err != nil || again.get("a") == nil || again.get("b") == nil {
 		t.Errorf("after the write that worked: %v", err)
 	}

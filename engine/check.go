@@ -2,8 +2,10 @@ package engine
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"github.com/rocketlog/rocketlog/commitlog"
 	"github.com/rocketlog/rocketlog/consumequeue"
 	"github.com/rocketlog/rocketlog/index"
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -47,6 +50,7 @@ type Report struct {
 
 	badQueues map[consumequeue.Key]bool
 	badIndex  bool
+	badState  []string // names of checkpoint files
 }
 
 // addQueue adds a problem of a queue.
@@ -72,6 +76,14 @@ func (r *Report) addIndex(c *index.CorruptError) {
 	r.add(c.File, c.Offset, "%s", c.Reason)
 }
 
+// addState adds a problem of one of the checkpoint files.
+func (r *Report) addState(dir, name string, at int64, format string, args ...any) {
+	if !slices.Contains(r.badState, name) {
+		r.badState = append(r.badState, name)
+	}
+	r.add(filepath.Join(dir, name), at, format, args...)
+}
+
 func (r *Report) add(file string, offset int64, format string, args ...any) {
 	r.Found++
 	if len(r.Problems) < problemsKept {
@@ -88,7 +100,8 @@ func (r *Report) note(file string, offset int64, format string, args ...any) {
 
 // Check reads a stopped store and proves its files against each other: every
 // record of the log by its checksum, the queue entry of each record, the ends
-// of the queues, and the structure of the index. It changes nothing. progress,
+// of the queues, the structure of the index, and that the checkpoints claim no
+// more than is there. It changes nothing. progress,
 // if not nil, is told the offset reached and the end of the log's files. The
 // error says why the store could not be checked; what is wrong with it is in
 // the Report.
@@ -102,7 +115,7 @@ func Check(dir string, opts *Options, progress func(at, end message.PhyOffset)) 
 		return nil, fmt.Errorf("the store in %s is in use: %w", dir, err)
 	}
 	c := checker{store: s, report: &Report{}, progress: progress, lives: map[consumequeue.Key]*queueLife{}, again: map[string]bool{}}
-	err = guarded(c.run)
+	err = vfs.Guarded(c.run)
 	return c.report, errors.Join(err, s.closeFiles())
 }
 
@@ -112,6 +125,7 @@ type checker struct {
 	report   *Report
 	progress func(at, end message.PhyOffset)
 	lives    map[consumequeue.Key]*queueLife // of each queue as the log says
+	newest   int64                           // store time of the newest record
 	again    map[string]bool                 // topics that were deleted and made again
 	holes    bool                            // the log is damaged: messages may be missing
 	damaged  damagedQueues                   // those that cannot be opened
@@ -154,7 +168,10 @@ func (c *checker) run() error {
 		return err
 	}
 	c.checkQueueEnds()
-	return c.checkIndex()
+	if err := c.checkIndex(); err != nil {
+		return err
+	}
+	return c.checkState()
 }
 
 func (c *checker) openQueues() error {
@@ -248,9 +265,16 @@ func (c *checker) zeros(off message.PhyOffset) bool {
 	return true
 }
 
+// addRecord adds a problem of a record of the log.
+func (c *checker) addRecord(off message.PhyOffset, format string, args ...any) {
+	path, _ := c.store.logPlace(off)
+	c.report.addLog(path, off, format, args...)
+}
+
 func (c *checker) checkRecord(d *dispatcher, off message.PhyOffset, m message.Record) {
+	c.newest = max(c.newest, m.StoreTimestamp())
 	if m.PhyOffset() != off {
-		c.report.addLog("commitlog", off, "the record names offset %d as its place", m.PhyOffset())
+		c.addRecord(off, "the record names offset %d as its place", m.PhyOffset())
 	}
 	for key, at := range entriesOf(m) {
 		c.checkEntry(d, off, m, key, at)
@@ -259,7 +283,7 @@ func (c *checker) checkRecord(d *dispatcher, off message.PhyOffset, m message.Re
 
 // checkEntry compares a record with one of the queues that it counts in.
 func (c *checker) checkEntry(d *dispatcher, off message.PhyOffset, m message.Record, key consumequeue.Key, at message.QueueOffset) {
-	s, r := c.store, c.report
+	s := c.store
 	d.topic = key.Topic
 	l := c.lives[key]
 	switch {
@@ -270,7 +294,7 @@ func (c *checker) checkEntry(d *dispatcher, off message.PhyOffset, m message.Rec
 		*l = queueLife{} // the topic was deleted and made again
 		c.again[key.Topic] = true
 	case at != l.next && !(c.holes && at > l.next):
-		r.addLog("commitlog", off, "the record is message %d of %v, expected %d", at, key, l.next)
+		c.addRecord(off, "the record is message %d of %v, expected %d", at, key, l.next)
 	}
 	l.next = at + 1
 	q := s.queues.Queue(key.Topic, key.QueueID)
@@ -370,4 +394,43 @@ func (c *checker) checkIndex() error {
 		return nil
 	}
 	return err
+}
+
+// checkState looks at the files that say how far all else is on disk. One that
+// claims less than there is costs time at the next open, and is no problem.
+func (c *checker) checkState() error {
+	s, r := c.store, c.report
+	if b, err := vfs.ReadFile(s.fs, filepath.Join(s.dir, waymarkName)); err == nil {
+		if _, err := decodeWaymark(b); err != nil {
+			r.addState(s.dir, waymarkName, 0, "%v", err)
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	cp, err := s.readCheckpoint()
+	if err != nil || !r.Clean || r.Records == 0 {
+		return err
+	}
+	for i, t := range []int64{cp.PhysicMsgTimestamp, cp.LogicsMsgTimestamp, cp.IndexMsgTimestamp} {
+		if t < 0 || t > c.newest {
+			r.addState(s.dir, checkpointName, int64(8*i), "the time %d is none of a message, the newest is of %d", t, c.newest)
+		}
+	}
+	if at := cp.LogicsPhysicalOffset; at < 0 || at > c.behindBlank(r.LogEnd) {
+		r.addState(s.dir, checkpointName, checkpointFields-8, "the queues are said to be on disk up to %d, the log ends at %d", at, r.LogEnd)
+	}
+	return nil
+}
+
+// behindBlank returns the end of the file if a blank fills it from off on.
+func (c *checker) behindBlank(off message.PhyOffset) message.PhyOffset {
+	ref, ok, err := c.store.log.Read(off)
+	if err != nil || !ok {
+		return off
+	}
+	defer ref.Release()
+	if b := ref.Bytes(); len(b) >= message.BlankSizeMin && binary.BigEndian.Uint32(b[magicAt:]) == message.MagicBlank {
+		return c.store.log.NextFile(off)
+	}
+	return off
 }

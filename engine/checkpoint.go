@@ -79,15 +79,19 @@ func (s *Store) checkpoint(clean bool) error {
 		return err
 	}
 	w.seal = seal
-	if err := s.writeCheckpoint(Checkpoint{
+	c := Checkpoint{
 		PhysicMsgTimestamp: reputTime, LogicsMsgTimestamp: reputTime, IndexMsgTimestamp: w.index.SealedTime,
 		LogicsPhysicalOffset: reput,
-	}); err != nil {
+	}
+	// As Java does: its fields lie in one sector.
+	if err := s.writeInPlace(checkpointName, c.encode(), vfs.File.Sync); err != nil {
 		return err
 	}
+	s.checkpoints.java = c
 	if err := vfs.WriteFileAtomic(s.fs, filepath.Join(s.dir, waymarkName), w.encode()); err != nil {
 		return err
 	}
+	s.checkpoints.ours = w
 	s.checkpoints.last, s.checkpoints.at = reput, time.Now()
 	s.metrics.checkpoints.Add(1)
 	return nil
@@ -117,16 +121,16 @@ func (s *Store) queueUnits() (sum int64) {
 	return sum
 }
 
-// writeCheckpoint writes Java's file in place, as Java does: its fields lie in
-// one sector.
-func (s *Store) writeCheckpoint(c Checkpoint) error {
-	f, err := s.fs.OpenFile(filepath.Join(s.dir, checkpointName), os.O_RDWR|os.O_CREATE, 0o644)
+// writeInPlace writes a small file, whose fields lie in one sector, and has sync
+// make it as durable as it has to be.
+func (s *Store) writeInPlace(name string, content []byte, sync func(vfs.File) error) error {
+	f, err := s.fs.OpenFile(filepath.Join(s.dir, name), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(c.encode(), 0)
+	_, err = f.WriteAt(content, 0)
 	if err == nil {
-		err = f.Sync()
+		err = sync(f)
 	}
 	return errors.Join(err, f.Close())
 }

@@ -2,8 +2,8 @@ package engine
 
 import (
 	"hash/fnv"
-	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/rocketlog/rocketlog/internal/vfs"
@@ -24,23 +24,10 @@ const (
 // marker makes the marks.
 type marker struct {
 	cache uint64 // hash of the page cache's name, 0 when that is not known
-	file  vfs.File
 	due   chan struct{}
-}
 
-func (m *marker) open(s *Store) (err error) {
-	if m.cache = cacheHash(s.fs.CacheID(s.dir)); m.cache == 0 {
-		return nil
-	}
-	m.file, err = s.fs.OpenFile(filepath.Join(s.dir, markName), os.O_RDWR|os.O_CREATE, 0o644)
-	return err
-}
-
-func (m *marker) close() error {
-	if m.file == nil {
-		return nil
-	}
-	return m.file.Close()
+	mu      sync.Mutex // held while the file is written, or read by a scrub
+	written []byte     // what the last mark wrote, nil before the first
 }
 
 // cacheHash shortens the name of a page cache, 0 if there is none.
@@ -76,7 +63,7 @@ func (s *Store) runMark() {
 
 // mark writes out what queues buffer and then how far they and the index are.
 func (s *Store) mark() error {
-	if s.marks.file == nil {
+	if s.marks.cache == 0 {
 		return nil
 	}
 	s.progress.Lock()
@@ -92,8 +79,10 @@ func (s *Store) mark() error {
 	if w.seal, err = s.log.SealAt(w.queues); err != nil {
 		return err
 	}
-	_, err = s.marks.file.WriteAt(w.encode(), 0)
-	return err
+	s.marks.mu.Lock()
+	defer s.marks.mu.Unlock()
+	s.marks.written = w.encode()
+	return s.writeInPlace(markName, s.marks.written, func(vfs.File) error { return nil })
 }
 
 // readMark returns the last mark, if it holds.

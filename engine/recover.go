@@ -177,6 +177,7 @@ func (s *Store) plan() (plan, error) {
 	p := plan{clean: clean, trust: commitlog.Java, indexAt: cp.IndexMsgTimestamp, from: s.log.MinOffset()}
 	if w, ok := s.readWaymark(); ok && s.log.Holds(w.seal) {
 		p.ours, p.trust = &w, commitlog.Own
+		s.checkpoints.java, s.checkpoints.ours = cp, w
 		p.queues, p.index = w.queues, w.index
 		p.from = max(w.seal.End, p.from)
 	}

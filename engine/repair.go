@@ -35,7 +35,7 @@ func (s RepairStep) String() string {
 const repairPrefix = "repair-"
 
 // Repair checks a stopped store and has queues and index with problems built
-// again from the log. It tells of each step before it takes the first one, and takes
+// again from the log, and checkpoints written again. It tells of each step before it takes the first one, and takes
 // them only if told to go on. What it replaces is kept; the log is never touched.
 // The second report is of the store as it is then, nil if nothing was done.
 func Repair(dir string, opts *Options, goOn func(*Report, []RepairStep) bool, progress func(at, end message.PhyOffset)) (before, after *Report, err error) {
@@ -49,12 +49,13 @@ func Repair(dir string, opts *Options, goOn func(*Report, []RepairStep) bool, pr
 	keep := filepath.Join(dir, repairPrefix+s.opts.Now().Format("20060102-150405"))
 	keys := slices.SortedFunc(maps.Keys(before.badQueues), compareKeys)
 	steps := repairSteps(dir, keep, before, keys)
-	if !goOn(before, steps) || len(keys) == 0 && !before.badIndex {
+	if !goOn(before, steps) || len(keys) == 0 && !before.badIndex && len(before.badState) == 0 {
 		return before, nil, nil
 	}
 	for _, step := range steps {
 		if step.Keeps != "" {
-			if err := keepCopy(s.fs, step.Path, step.Keeps); err != nil {
+			err := keepCopy(s.fs, step.Path, step.Keeps)
+			if err = errors.Join(err, s.fs.SyncDir(keep)); err != nil {
 				return before, nil, fmt.Errorf("nothing was changed: keeping %s: %w", step.Path, err)
 			}
 		}
@@ -78,6 +79,11 @@ func repairSteps(dir, keep string, r *Report, keys []consumequeue.Key) (steps []
 			Text: "build the index again from the log", Path: filepath.Join(dir, "index"), Keeps: filepath.Join(keep, "index"),
 		})
 	}
+	for _, name := range r.badState {
+		steps = append(steps, RepairStep{
+			Text: fmt.Sprintf("write the %s again", name), Path: filepath.Join(dir, name), Keeps: filepath.Join(keep, name),
+		})
+	}
 	for _, p := range r.Problems {
 		if p.log {
 			steps = append(steps, RepairStep{Text: fmt.Sprintf("leave the log alone, whose messages there are lost: %v", p)})
@@ -86,13 +92,23 @@ func repairSteps(dir, keep string, r *Report, keys []consumequeue.Key) (steps []
 	return steps
 }
 
-// keepCopy copies a file or a folder, and makes the copy durable. What is not
-// there needs no keeping.
+// keepCopy copies a file or a folder, and makes the copy durable, but for the
+// name of a file. What is not there needs no keeping.
 func keepCopy(fsys vfs.FS, from, to string) error {
-	entries, err := fsys.ReadDir(from)
+	info, err := fsys.Stat(from)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if err != nil {
+		return err
+	}
+	if err := vfs.MakeDirs(fsys, filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return copyFile(fsys, from, to)
+	}
+	entries, err := fsys.ReadDir(from)
 	if err != nil {
 		return err
 	}
@@ -100,13 +116,7 @@ func keepCopy(fsys vfs.FS, from, to string) error {
 		return err
 	}
 	for _, e := range entries {
-		source, target := filepath.Join(from, e.Name()), filepath.Join(to, e.Name())
-		if e.IsDir() {
-			err = keepCopy(fsys, source, target)
-		} else {
-			err = copyFile(fsys, source, target)
-		}
-		if err != nil {
+		if err := keepCopy(fsys, filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
 			return err
 		}
 	}

@@ -97,3 +97,31 @@ func TestRepairLeavesTheLog(t *testing.T) {
 		t.Errorf("after: %+v", after)
 	}
 }
+
+// Checkpoints that are damaged, or claim what is not there, are written again.
+func TestRepairOfCheckpoints(t *testing.T) {
+	for name, at := range map[string]int64{checkpointName: 40, waymarkName: 30} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			opts := small()
+			s := open(t, dir, opts)
+			all := put(t, s, rand.New(rand.NewPCG(5, 5)), 300)
+			must(t, s.Close())
+			flip(t, filepath.Join(dir, name), at)
+			_, after, err := Repair(dir, &opts, func(r *Report, steps []RepairStep) bool {
+				if r.Found != 1 || len(steps) != 1 || r.Problems[0].File != filepath.Join(dir, name) {
+					t.Errorf("%d problems, steps %v", r.Found, steps)
+				}
+				return true
+			}, nil)
+			must(t, err)
+			if after.Found > 0 {
+				t.Errorf("after the repair: %+v", after)
+			}
+			if kept, err := filepath.Glob(filepath.Join(dir, repairPrefix+"*", name)); err != nil || len(kept) != 1 {
+				t.Errorf("%v is kept, %v", kept, err)
+			}
+			verify(t, open(t, dir, opts), all)
+		})
+	}
+}

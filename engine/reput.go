@@ -9,6 +9,7 @@ import (
 
 	"github.com/rocketlog/rocketlog/commitlog"
 	"github.com/rocketlog/rocketlog/consumequeue"
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -156,7 +157,7 @@ const publishEvery = 64
 // dispatchTo dispatches the records up to limit. After an error it begins again,
 // when called again, with the record that could not be dispatched.
 func (d *dispatcher) dispatchTo(limit message.PhyOffset, arrived func(*Arrival)) error {
-	err := guarded(func() error { return d.dispatchRecords(limit, arrived) })
+	err := vfs.Guarded(func() error { return d.dispatchRecords(limit, arrived) })
 	if err != nil && isFault(err) {
 		d.rewind(d.hand)
 	}
@@ -395,7 +396,7 @@ func (d *dispatcher) mendReported() error {
 				continue // reported twice, and mended
 			}
 			d.store.recount.Store(true)
-			err := guarded(func() error {
+			err := vfs.Guarded(func() error {
 				_, err := d.store.rebuildQueue(found.key, d.it.Offset(), found.cause)
 				return err
 			})

@@ -8,6 +8,7 @@ import (
 	"github.com/rocketlog/rocketlog/commitlog"
 	"github.com/rocketlog/rocketlog/consumequeue"
 	"github.com/rocketlog/rocketlog/index"
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -73,10 +74,10 @@ func (s *Store) runScrub() {
 }
 
 // Scrub goes once over all that is dispatched: each record of the log by its
-// checksum and place, the queue entry and the index entries of each, and the
-// structure of the index. It reads at most so many bytes a second, all it can if
+// checksum and place, the queue entry and the index entries of each, the
+// structure of the index, and the checkpoint files. It reads at most so many bytes a second, all it can if
 // that is not positive. What is wrong with queues and index is put right from the
-// log; the log is never touched. Faults go to EventListener.ScrubFound; the error
+// log, and checkpoints are written again; the log is never touched. Faults go to EventListener.ScrubFound; the error
 // says why the round did not come to its end.
 func (s *Store) Scrub(bytesPerSecond int64) (ScrubInfo, error) {
 	s.scrubbing.Lock()
@@ -88,7 +89,7 @@ func (s *Store) Scrub(bytesPerSecond int64) (ScrubInfo, error) {
 	for _, q := range s.queues.Queues() {
 		r.ends[q.Key()] = q.MaxOffset()
 	}
-	err := guarded(r.run)
+	err := vfs.Guarded(r.run)
 	r.info.Took = time.Since(r.began)
 	if err == nil {
 		s.metrics.scrubs.Add(1)
@@ -131,10 +132,12 @@ func (r *scrub) run() (err error) {
 		return err
 	}
 	r.checkEnds()
-	if r.index == nil {
-		return nil
+	if r.index != nil {
+		if err := r.indexFailed(r.index.Finish()); err != nil {
+			return err
+		}
 	}
-	return r.indexFailed(r.index.Finish())
+	return r.checkState()
 }
 
 // walk reads the records of the log one after the other.
@@ -301,7 +304,7 @@ func (s *Store) isRecord(off message.PhyOffset) bool {
 func (s *Store) onDispatcher(fn func() error) error {
 	done := make(chan error, 1)
 	select {
-	case s.damage <- damage{mend: func() { done <- guarded(fn) }}:
+	case s.damage <- damage{mend: func() { done <- vfs.Guarded(fn) }}:
 		s.dispatch.notify()
 	case <-s.closing:
 		return ErrClosed

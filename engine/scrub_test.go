@@ -127,6 +127,15 @@ func TestScrubFlippedBit(t *testing.T) {
 			return place{rel, at, -1}
 		}
 	}
+	for name, at := range map[string]int64{"time": 6, "offset": 47, "high offset": 41, "unused bytes": 3000} {
+		cases["checkpoint's "+name] = func(*testing.T, string, []sent) place { return place{checkpointName, at, at} }
+	}
+	for _, name := range []string{waymarkName, markName} {
+		for field, at := range map[string]int64{"magic": 1, "seal": 14, "offset": 31, "checksum": waymarkSize - 1} {
+			cases[name+"'s "+field] = func(*testing.T, string, []sent) place { return place{name, at, at} }
+		}
+	}
+	opts.MarkBytes = 1 << 40 // marks are made here
 	for name, choose := range cases {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -137,6 +146,7 @@ func TestScrubFlippedBit(t *testing.T) {
 			all := put(t, s, rand.New(rand.NewPCG(3, 3)), 400)
 			dispatched(t, s)
 			must(t, s.checkpoint(false))
+			must(t, s.mark())
 			if found := scrubbed(t, s, &faults); len(found) > 0 {
 				t.Fatalf("before: %v", found)
 			}

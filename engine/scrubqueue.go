@@ -207,12 +207,16 @@ func (r *scrub) checkEnds() {
 // foundRecord takes down a record that its queue contradicts. Nobody mends the
 // log.
 func (r *scrub) foundRecord(off message.PhyOffset, text string) {
-	size := message.PhyOffset(r.store.log.FileSize())
-	for _, f := range r.store.log.Files() {
+	path, at := r.store.logPlace(off)
+	r.report(ScrubFault{File: path, Offset: at, Text: text})
+}
+
+// logPlace returns the file of the log that holds off, and the place in it.
+func (s *Store) logPlace(off message.PhyOffset) (path string, at int64) {
+	for _, f := range s.log.Files() {
 		if off >= f.Start && off < f.End {
-			r.report(ScrubFault{File: f.Path, Offset: int64(off % size), Text: text})
-			return
+			return f.Path, int64(off - f.Start)
 		}
 	}
-	r.report(ScrubFault{File: filepath.Base(r.store.opts.CommitLogDir), Offset: int64(off), Text: text})
+	return filepath.Base(s.opts.CommitLogDir), int64(off)
 }

@@ -59,6 +59,8 @@ type Store struct {
 
 	checkpoints struct {
 		sync.Mutex
+		java  Checkpoint        // as it was last written, or found at open
+		ours  waymark           // likewise
 		last  message.PhyOffset // reput at the last one
 		at    time.Time
 		ready chan struct{} // asks for one before its time
@@ -97,10 +99,11 @@ func (s *Store) open() (_ *Store, err error) {
 	if err := s.openFiles(); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
-	if err := guarded(s.recover); err != nil {
+	if err := vfs.Guarded(s.recover); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
-	if err := errors.Join(s.marks.open(s), s.markRunning()); err != nil {
+	s.marks.cache = cacheHash(s.fs.CacheID(dir))
+	if err := s.markRunning(); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	s.start()
@@ -217,7 +220,6 @@ func (s *Store) Close() error {
 func (s *Store) closeFiles(last ...func() error) error {
 	var errs []error
 	s.dispatch.close()
-	errs = append(errs, s.marks.close())
 	if s.queues != nil {
 		errs = append(errs, s.queues.Close())
 	}

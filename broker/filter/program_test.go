@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"unicode/utf8"
 
@@ -101,6 +102,29 @@ var benchExpressions = map[string]string{
 	"three":  "n BETWEEN 10 AND 50 AND colour IN ('green', 'blue') OR price > 20.5",
 	"words":  "colour STARTSWITH 'gr' OR colour CONTAINS 'ue'",
 	"digits": "price > n",
+}
+
+// Any number of goroutines may use one expression: the race detector looks on.
+func TestMatchFromManyGoroutines(t *testing.T) {
+	for name, text := range benchExpressions {
+		e, err := Compile(TypeSQL92, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := e.MatchProperties(benchProperties)
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				for range 100 {
+					if e.MatchProperties(benchProperties) != want {
+						t.Errorf("%s: not %v", name, want)
+						return
+					}
+				}
+			})
+		}
+		all.Wait()
+	}
 }
 
 func TestMatchAllocatesNothing(t *testing.T) {

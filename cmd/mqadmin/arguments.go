@@ -93,11 +93,16 @@ func (a *arguments) options(stderr io.Writer) (*engine.Options, error) {
 		return nil, err
 	}
 	logDir := cmp.Or(settings.StorePathCommitLog, filepath.Join(a.dir, "commitlog"))
-	logSize, err := firstFileSize(filepath.Join(logDir, "*"))
+	if _, err := os.Stat(logDir); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s holds no store: there is no %s", a.dir, logDir)
+	} else if err != nil {
+		return nil, err
+	}
+	logSize, err := usualFileSize(filepath.Join(logDir, "*"))
 	if err != nil {
 		return nil, err
 	}
-	queueSize, err := firstFileSize(filepath.Join(a.dir, "consumequeue", "*", "*", "*"))
+	queueSize, err := usualFileSize(filepath.Join(a.dir, "consumequeue", "*", "*", "*"))
 	if err != nil {
 		return nil, err
 	}
@@ -106,12 +111,14 @@ func (a *arguments) options(stderr io.Writer) (*engine.Options, error) {
 	return settings.EngineOptions()
 }
 
-// firstFileSize gives the size of the first file that fits the pattern and is named by an offset; 0 when there is none.
-func firstFileSize(pattern string) (int64, error) {
+// usualFileSize gives the size of most files that fit the pattern and are named by an offset, of two that are as frequent the
+// larger one: a file that was cut must not be taken for what all are to be. It is 0 when there is none.
+func usualFileSize(pattern string) (usual int64, err error) {
 	names, err := filepath.Glob(pattern)
 	if err != nil {
 		return 0, err
 	}
+	files := map[int64]int{}
 	for _, name := range names {
 		if strings.Trim(filepath.Base(name), "0123456789") != "" {
 			continue
@@ -123,9 +130,14 @@ func firstFileSize(pattern string) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if info.Mode().IsRegular() && info.Size() > 0 {
-			return info.Size(), nil
+		if info.Mode().IsRegular() {
+			files[info.Size()]++
 		}
 	}
-	return 0, nil
+	for size, n := range files {
+		if most := files[usual]; n > most || n == most && size > usual {
+			usual = size
+		}
+	}
+	return usual, nil
 }

@@ -50,6 +50,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"store", "dump", "a", "-only", "records,messages"}, daemon.ExitUsage, `"messages" is none of`},
 		{[]string{"store", "check", "/nonexistent"}, daemon.ExitFailed, "no such file"},
 		{[]string{"store", "check", "main.go"}, daemon.ExitFailed, "is no folder"},
+		{[]string{"store", "check", "."}, daemon.ExitFailed, "holds no store"},
 		{[]string{"store", "check", ".", "-c", "/nonexistent"}, daemon.ExitFailed, "no such file"},
 	} {
 		if _, stderr := mqadmin(t, c.want, c.args...); !strings.Contains(stderr, c.says) {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/internal/daemon"
@@ -25,7 +26,7 @@ func runRepair(a *arguments, stdout, stderr io.Writer) (int, error) {
 			say("step     %v\n", step)
 		}
 		switch {
-		case len(steps) == 0:
+		case !slices.ContainsFunc(steps, func(s engine.RepairStep) bool { return s.Path != "" }):
 			say("nothing is to be done\n")
 		case !a.apply:
 			say("nothing was done; --apply does it\n")

@@ -68,6 +68,33 @@ func (s *benchStore) Put(m *message.Message, done Completion) {
 	done.PutDone(Outcome{End: m.PhyOffset})
 }
 
+// What is pending costs files, not memory: as much of it is held for a hundred messages as for a hundred thousand.
+func TestMemoryDoesNotGrow(t *testing.T) {
+	heap := func(n int) int64 {
+		now := time.Now().UnixMilli()
+		s := &benchStore{n: n, size: 1000, due: func(i int) int64 { return now + 3_600_000 + int64(i) }}
+		tm, err := open(t.TempDir(), s, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tm.closeFiles() //nolint:errcheck // what it held is measured
+		for more := true; more; {
+			_, more = tm.step()
+		}
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		if got := tm.Metrics().Pending; got != int64(n) {
+			t.Fatalf("%d of %d are pending", got, n)
+		}
+		return int64(m.HeapAlloc)
+	}
+	const few, many = 100, 100_000
+	if grown := heap(many) - heap(few); grown > many {
+		t.Errorf("%d bytes more for %d messages", grown, many-few)
+	}
+}
+
 // BenchmarkTakeIn takes a million messages into the wheel; heapMiB is what they cost besides mapped files.
 func BenchmarkTakeIn(b *testing.B) {
 	for _, n := range []int{100_000, 1_000_000} {

@@ -3,6 +3,8 @@ package timer
 import (
 	"fmt"
 	"time"
+
+	"github.com/rocketlog/rocketlog/internal/vfs"
 )
 
 // cleanEvery is the time between two looks for files of the log that are no longer needed.
@@ -27,7 +29,7 @@ func (t *Timer) runFlush() {
 			continue
 		}
 		cleaned = time.Now()
-		if err := t.log.removeBefore(t.queue.MinPhyOffset()); err != nil {
+		if err := vfs.Guarded(func() error { return t.log.removeBefore(t.queue.MinPhyOffset()) }); err != nil {
 			t.opts.Failed(fmt.Errorf("timer: %w", err))
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -55,11 +56,15 @@ func (t *Timer) Metrics() Metrics {
 	t.state.Lock()
 	read, offset := t.state.readTime, t.state.queueOffset
 	t.state.Unlock()
-	return Metrics{
+	m := Metrics{
 		Taken: t.counts.taken.Load(), Delivered: t.counts.delivered.Load(), Recalled: t.counts.recalled.Load(), Dropped: t.counts.dropped.Load(),
-		Pending:  t.wheel.pending(read / t.opts.Precision),
 		ReadTime: read, QueueOffset: offset, QueueMax: t.queue.MaxOffset(),
 	}
+	_ = vfs.Guarded(func() error { // none where the wheel cannot be read, which step tells of
+		m.Pending = t.wheel.pending(read / t.opts.Precision)
+		return nil
+	})
+	return m
 }
 
 // Counts returns how many messages were taken in and how many were delivered, which costs nothing.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -88,7 +89,7 @@ func open(root string, q Queue, opts *Options) (*Timer, error) {
 	if t.log, err = openLog(t.opts.FS, filepath.Join(root, "timerlog"), t.opts.LogFileSize); err != nil {
 		return nil, errors.Join(fmt.Errorf("timer: %w", err), t.wheel.close(), file.close())
 	}
-	if err := t.recover(check, p, known); err != nil {
+	if err := vfs.Guarded(func() error { return t.recover(check, p, known) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("timer: %w", err), t.closeFiles())
 	}
 	return t, nil
@@ -121,9 +122,14 @@ func (t *Timer) Arrived() {
 // over at that time or up to one precision later (Java's HookUtils.transformTimerMessage).
 func OutTime(deliver, precision int64) int64 { return (deliver - 1) / precision * precision }
 
-// InSlot returns how many messages fall due together with one of that TIMER_OUT_MS.
+// InSlot returns how many messages fall due together with one of that TIMER_OUT_MS; none where the wheel cannot be read,
+// which step tells of.
 func (t *Timer) InSlot(outTime int64) int64 {
-	s, _ := t.wheel.get(outTime / t.opts.Precision)
+	var s slot
+	_ = vfs.Guarded(func() error {
+		s, _ = t.wheel.get(outTime / t.opts.Precision)
+		return nil
+	})
 	return int64(s.num)
 }
 
@@ -169,7 +175,13 @@ func (t *Timer) step() (wait time.Duration, more bool) {
 	if t.opts.Following {
 		todo = t.followMaster
 	}
-	more, err := todo(now)
+	err := vfs.Guarded(func() (err error) {
+		more, err = todo(now)
+		if err == nil && !more && !t.opts.Following {
+			wait = t.untilDue(now)
+		}
+		return err
+	})
 	switch {
 	case err != nil:
 		t.opts.Failed(err)
@@ -181,7 +193,7 @@ func (t *Timer) step() (wait time.Duration, more bool) {
 	case t.opts.Following:
 		return idle, false
 	}
-	return t.untilDue(now), false
+	return wait, false
 }
 
 // stepAt is step at a time. A slot that is begun is finished first, even if the clock says by now that it is not over.

@@ -38,6 +38,12 @@ func CatchFaults(was bool, err *error) {
 	panic(v)
 }
 
+// Guarded calls fn, and makes an error of a page of a mapping that cannot be had.
+func Guarded(fn func() error) (err error) {
+	defer CatchFaults(debug.SetPanicOnFault(true), &err)
+	return fn()
+}
+
 // asFault finds the mapping that a panic is about, nil if it is about none.
 func asFault(v any) *FaultError {
 	at, ok := v.(interface{ Addr() uintptr })

@@ -1,0 +1,105 @@
+package broker
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// logText is a log that is read while it is written.
+type logText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// take returns what was written since the last call, of state files alone.
+func (l *logText) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.text.Reset()
+	var lines []string
+	for line := range strings.Lines(l.text.String()) {
+		if strings.Contains(line, "state file") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "")
+}
+
+// One bit is flipped in each state file: it is found, told with the place of its sector, and the file written anew. While
+// state is saved by others nothing is found.
+func TestStateFilesAreVerified(t *testing.T) {
+	var log logText
+	s := start(t, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	s.put("T", 0, "x")
+	var saved []string
+	for name, save := range map[string]func() error{
+		"topics.json": s.topics.saver.save, "subscriptionGroup.json": s.groups.saver.save, "consumerOffset.json": s.offsets.saver.save,
+		"consumerOrderInfo.json": s.popper.orders.saver.save, "messageRequestMode.json": s.assigner.saver.save,
+		"consumerFilter.json": s.filters.persist, "delayOffset.json": s.schedule.rewrite,
+	} {
+		if err := save(); err != nil {
+			t.Fatal(err)
+		}
+		saved = append(saved, name)
+	}
+	said := func() string {
+		log.take()
+		s.verifyState()
+		return log.take()
+	}
+	if got := said(); got != "" {
+		t.Fatalf("before: %s", got)
+	}
+	for _, name := range saved {
+		path := filepath.Join(s.opts.Load().StorePathRootDir, "config", name)
+		was, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := len(was) * 2 / 3
+		flipped := bytes.Clone(was)
+		flipped[at] ^= 4
+		if err := os.WriteFile(path, flipped, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		sector := fmt.Sprintf("byte=%d ", at/stateSector*stateSector)
+		if got := said(); strings.Count(got, "was damaged") != 1 || !strings.Contains(got, name) || !strings.Contains(got, sector) || !strings.Contains(got, "mended=true") {
+			t.Errorf("%s, byte %d: %s", name, at, got)
+		}
+		if now, err := os.ReadFile(path); err != nil || len(now) != len(was) {
+			t.Errorf("%s has %d bytes, had %d, %v", name, len(now), len(was), err)
+		}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 50 {
+			if err := s.topics.saver.save(); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for saving := true; saving; {
+		select {
+		case <-done:
+			saving = false
+		default:
+		}
+		s.verifyState()
+	}
+	if got := log.take(); strings.Contains(got, "damaged") {
+		t.Errorf("while it is saved: %s", got)
+	}
+}
