@@ -36,6 +36,9 @@ func campaign(t *testing.T, crashes bool, histories int) {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
+	if stats.Histories == 0 {
+		t.Error("no history was run")
+	}
 }
 
 // TestWork is what the processes of a campaign run.

@@ -179,6 +179,7 @@ func runHistory(t *testing.T, seed uint64) {
 	for step := range 200 {
 		now = now.Add(time.Duration(rng.IntN(8)) * time.Second)
 		what := historyStep(t, rng, now, table, m)
+		spoilAnswers(table) // who asked may do so
 		checkTable(t, table)
 		for _, topic := range modelTopics {
 			if got, want := table.Route(topic), m.route(topic); !reflect.DeepEqual(got, want) {
@@ -190,6 +191,53 @@ func runHistory(t *testing.T, seed uint64) {
 		}
 		if t.Failed() {
 			t.Fatalf("at step %d, %s", step, what)
+		}
+	}
+}
+
+// spoilAnswers writes over the answers of a table: invariant 5.
+func spoilAnswers(table *RouteTable) {
+	for _, topic := range modelTopics {
+		spoil(reflect.ValueOf(table.Route(topic)))
+	}
+	for name, group := range table.groups {
+		spoil(reflect.ValueOf(table.MemberGroup(group.data.Cluster, name)))
+		spoil(reflect.ValueOf(table.TopicsOfCluster(group.data.Cluster)))
+	}
+	spoil(reflect.ValueOf(table.ClusterInfo()))
+	spoil(reflect.ValueOf(table.SystemTopics()))
+	spoil(reflect.ValueOf(table.Topics()))
+}
+
+// spoil empties all maps and changes all values that v leads to.
+func spoil(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		if !v.IsNil() {
+			spoil(v.Elem())
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			spoil(v.Field(i))
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			spoil(v.Index(i))
+		}
+	case reflect.Map:
+		for _, key := range v.MapKeys() {
+			spoil(v.MapIndex(key))
+		}
+		if !v.IsNil() {
+			v.Clear()
+		}
+	case reflect.String:
+		if v.CanSet() {
+			v.SetString("spoiled")
+		}
+	case reflect.Int32, reflect.Int64, reflect.Int:
+		if v.CanSet() {
+			v.SetInt(-7)
 		}
 	}
 }

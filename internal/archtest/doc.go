@@ -14,6 +14,9 @@
 //  3. The files of every platform and build tag are checked, not only those
 //     that this machine would compile.
 //
+// Besides, the design says for every numbered invariant of every package by
+// what it is guarded (invariants_test.go), and names no test that is not there.
+//
 // The test reads the source of the module and writes nothing; it keeps no
 // state. It does not look at sizes, names or comments, and not at the modules
 // nested in this one, which have go.mod files of their own.

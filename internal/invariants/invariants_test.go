@@ -51,3 +51,12 @@ func TestMangle(t *testing.T) {
 		}
 	}
 }
+
+// With the tag "broken" neither, before a test asks for it.
+func TestNothingIsBroken(t *testing.T) {
+	for _, b := range []Breakage{AckBeforeSync, DispatchBeforeDurable, TrustLengths} {
+		if Broken(b) {
+			t.Errorf("broken: %v", b)
+		}
+	}
+}

@@ -10,8 +10,8 @@
 //  1. Decode sets every field of its header: what is absent is zero, or the default that Java gives it.
 //  2. Decode never panics; a required field that is missing, and a number that is none, is a *[HeaderError].
 //  3. Encode after Decode gives the fields that were understood, with the same values.
-//  4. The headers of sending and pulling ([SendMessageRequestHeader], [PullMessageRequestHeader]) borrow their text from the
-//     command and are valid as long as it is; all others own theirs.
+//  4. The headers of sending and pulling ([SendMessageRequestHeader], [SendMessageResponseHeader], [PullMessageRequestHeader])
+//     borrow their text from the command and are valid as long as it is; all others own theirs.
 //
 // All types are plain values: a caller that shares one between goroutines synchronizes.
 package protocol

@@ -24,6 +24,32 @@ func (l *fieldList) Get(name string) ([]byte, bool) {
 	return nil, false
 }
 
+// loan is a fieldList that takes back what it handed out.
+type loan struct {
+	*fieldList
+	lent [][]byte
+}
+
+func (l *loan) At(i int) (name, value []byte) {
+	name, value = l.fieldList.At(i)
+	l.lent = append(l.lent, name, value)
+	return name, value
+}
+
+func (l *loan) Get(name string) ([]byte, bool) {
+	value, ok := l.fieldList.Get(name)
+	l.lent = append(l.lent, value)
+	return value, ok
+}
+
+func (l *loan) takeBack() {
+	for _, b := range l.lent {
+		for i := range b {
+			b[i] ^= 0x5a
+		}
+	}
+}
+
 func (l *fieldList) Add(name, value string) {
 	l.names = append(l.names, name)
 	l.values = append(l.values, value)
@@ -247,5 +273,38 @@ func TestHeaderRoundTrip(t *testing.T) {
 				t.Fatalf("%T: %v, then %v", h, first, second)
 			}
 		}
+	}
+}
+
+// All headers but those of sending and pulling hold what they say when the
+// command that they were decoded from is gone.
+func TestHeadersOwnTheirText(t *testing.T) {
+	borrowing, owning, wrong := 0, 0, map[string]bool{}
+	for _, frames := range golden.AllFrames(t) {
+		for i := range frames {
+			h := goldenHeader(&frames[i])
+			fields := &loan{fieldList: fieldsOf(frames[i].Ext)}
+			if h == nil || h.Decode(fields) != nil {
+				continue
+			}
+			var first, second fieldList
+			h.Encode(&first)
+			fields.takeBack()
+			h.Encode(&second)
+			switch h.(type) {
+			case *SendMessageRequestHeader, *sendV2, *SendMessageResponseHeader, *PullMessageRequestHeader:
+				borrowing++
+				continue
+			}
+			owning++
+			name := fmt.Sprintf("%T", h)
+			if !wrong[name] && (!slices.Equal(first.names, second.names) || !slices.Equal(first.values, second.values)) {
+				wrong[name] = true
+				t.Errorf("%s: %v, then %v", name, first, second)
+			}
+		}
+	}
+	if borrowing == 0 || owning == 0 {
+		t.Errorf("%d headers that borrow, %d that do not", borrowing, owning)
 	}
 }
