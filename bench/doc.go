@@ -6,8 +6,8 @@
 //
 // # Invariants
 //
-//  1. Measuring adds one clock reading a message and no allocation, so that the figures are the
-//     engine's.
+//  1. Measuring adds at most one clock reading a message and no allocation, so that the figures are
+//     the engine's.
 //  2. The same work is given to every side: a [Source] makes what the Java harness in bench/peers/java
 //     makes, and both count latencies in the same buckets.
 //  3. CPU time is of the whole process from the first put to the last dispatch: background work is

@@ -1,8 +1,11 @@
 package bench
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -32,5 +35,20 @@ func TestLatencyQuantileMatchesSortedSample(t *testing.T) {
 	}
 	if first.Max() != sample[len(sample)-1] || first.Count() != uint64(len(sample)) {
 		t.Errorf("seed %d: max %v, count %d", seed, first.Max(), first.Count())
+	}
+}
+
+// The Java side of the comparison counts in the same buckets.
+func TestJavaCountsInTheSameBuckets(t *testing.T) {
+	source, err := os.ReadFile("peers/java/src/main/java/rocketlog/peer/Latency.java")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		fmt.Sprintf("STEP_BITS = %d;", latencyStepBits), "STEPS = 1 << STEP_BITS;", "new long[(64 - STEP_BITS) * STEPS];",
+	} {
+		if !strings.Contains(string(source), want) {
+			t.Errorf("%q is not there", want)
+		}
 	}
 }

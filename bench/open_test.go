@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
@@ -58,32 +59,57 @@ func killedStore(tb testing.TB, bytes int64) string {
 	return dir
 }
 
-// BenchmarkOpen opens a store of so many MiB after its process was killed. Filling is not timed, but it
-// takes longer than opening: -benchtime 5x is enough.
+// BenchmarkOpen opens a store of so many MiB after its process was killed, or after a clean stop, and waits until all is
+// dispatched. One op is one open. Filling is not timed, but takes longer than opening: -benchtime 5x is enough.
 func BenchmarkOpen(b *testing.B) {
-	for _, mib := range []int64{64, 1024} {
-		b.Run(fmt.Sprintf("after=kill/mib=%d", mib), func(b *testing.B) {
-			for range b.N {
-				b.StopTimer()
-				dir := killedStore(b, mib<<20)
-				b.StartTimer()
-				s, err := engine.Open(dir, nil)
-				if err != nil {
-					b.Fatal(err)
-				}
-				AwaitDispatch(s)
-				b.StopTimer()
-				if s.MaxPhyOffset() < message.PhyOffset(mib<<20) {
-					b.Errorf("%d bytes of log are left", s.MaxPhyOffset())
-				}
-				if err := s.Close(); err != nil {
-					b.Fatal(err)
-				}
-				if err := os.RemoveAll(dir); err != nil {
-					b.Fatal(err)
-				}
-				b.StartTimer()
-			}
-		})
+	for _, after := range []string{"kill", "stop"} {
+		for _, mib := range []int64{64, 1024} {
+			b.Run(fmt.Sprintf("after=%s/mib=%d", after, mib), func(b *testing.B) {
+				benchmarkOpen(b, after == "kill", mib)
+			})
+		}
+	}
+}
+
+func benchmarkOpen(b *testing.B, killed bool, mib int64) {
+	b.ReportAllocs()
+	cpu := time.Duration(0)
+	for range b.N {
+		b.StopTimer()
+		dir := killedStore(b, mib<<20)
+		if !killed {
+			closeStore(b, openIn(b, dir))
+		}
+		begin := SelfCPU()
+		b.StartTimer()
+		s := openIn(b, dir)
+		AwaitDispatch(s)
+		b.StopTimer()
+		cpu += SelfCPU() - begin
+		if s.MaxPhyOffset() < message.PhyOffset(mib<<20) {
+			b.Errorf("%d bytes of log are left", s.MaxPhyOffset())
+		}
+		closeStore(b, s)
+		if err := os.RemoveAll(dir); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(cpu)/float64(b.N), "cpu-ns/op")
+}
+
+func openIn(b *testing.B, dir string) *engine.Store {
+	b.Helper()
+	s, err := engine.Open(dir, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s
+}
+
+func closeStore(b *testing.B, s *engine.Store) {
+	b.Helper()
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
 	}
 }

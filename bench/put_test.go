@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/rocketlog/rocketlog/engine"
@@ -35,14 +36,19 @@ func BenchmarkPut(b *testing.B) {
 			})
 		}
 	}
-	for _, queues := range []int{1, 10_000} {
+	for _, queues := range []int{1, 10_000, 100_000} {
 		b.Run(fmt.Sprintf("flush=async/writers=1/queues=%d", queues), func(b *testing.B) {
 			benchmarkPut(b, putOptions("async", false), 1, queues)
 		})
 	}
-	b.Run("flush=async/writers=1/queues=4/pool=true", func(b *testing.B) {
-		benchmarkPut(b, putOptions("async", true), 1, 4)
-	})
+	for _, writers := range []int{1, 8} {
+		b.Run(fmt.Sprintf("flush=async/writers=%d/queues=4/pool=true", writers), func(b *testing.B) {
+			benchmarkPut(b, putOptions("async", true), writers, 4)
+		})
+		b.Run(fmt.Sprintf("flush=async/writers=%d/queues=4/preheat=false", writers), func(b *testing.B) {
+			benchmarkPut(b, &engine.Options{PreheatMax: -1}, writers, 4)
+		})
+	}
 	b.Run("flush=async/writers=1/queues=4/index=false", func(b *testing.B) {
 		benchmarkPut(b, &engine.Options{IndexDisabled: true}, 1, 4)
 	})
@@ -57,12 +63,18 @@ func putOptions(flush string, pool bool) *engine.Options {
 }
 
 func benchmarkPut(b *testing.B, opts *engine.Options, writers, queues int) {
-	store := openStore(b, opts)
-	w := NewWriters(store, writers, queues, bodySize)
+	w := NewWriters(openStore(b, opts), writers, queues, bodySize)
 	warmup := 10 * queues
 	if opts.FlushDiskType == engine.AsyncFlush {
 		warmup += 20_000
 	}
+	benchmarkWriters(b, w, warmup)
+	reportHeld(b)
+}
+
+// benchmarkWriters lets writers write warmup messages and measures b.N more.
+func benchmarkWriters(b *testing.B, w *Writers, warmup int) {
+	writers := len(w.sources)
 	if _, err := w.Run(0, int64(warmup+10*writers)); err != nil {
 		b.Fatal(err)
 	}
@@ -74,14 +86,28 @@ func benchmarkPut(b *testing.B, opts *engine.Options, writers, queues int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	reportFigures(b, f)
-}
-
-// reportFigures adds what the testing package does not measure.
-func reportFigures(b *testing.B, f *Figures) {
 	b.ReportMetric(f.Rate(), "msgs/s")
 	b.ReportMetric(float64(f.CPU)/float64(f.Messages), "cpu-ns/op")
 	reportLatency(b, &f.Latency)
+}
+
+// reportHeld tells what the process holds: memory that belongs to no file, and open files. It is silent where the system
+// does not tell.
+func reportHeld(b *testing.B) {
+	u, err := ProcessUsage(os.Getpid())
+	if err != nil {
+		return
+	}
+	b.ReportMetric(float64(u.Anonymous)/(1<<20), "anon-MiB")
+	if open, err := os.ReadDir("/proc/self/fd"); err == nil {
+		b.ReportMetric(float64(len(open)), "open-files")
+	}
+}
+
+// reportCPU returns a func that adds the CPU time an op of what was done in between.
+func reportCPU(b *testing.B) func() {
+	begin := SelfCPU()
+	return func() { b.ReportMetric(float64(SelfCPU()-begin)/float64(b.N), "cpu-ns/op") }
 }
 
 func reportLatency(b *testing.B, l *Latency) {

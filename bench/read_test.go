@@ -33,7 +33,7 @@ func BenchmarkGet(b *testing.B) {
 			var latency Latency
 			b.ReportAllocs()
 			b.ResetTimer()
-			cpu := SelfCPU()
+			report := reportCPU(b)
 			for n := 0; n < b.N; n += res.Count {
 				begin := time.Now()
 				store.Get(&req, &res)
@@ -46,24 +46,31 @@ func BenchmarkGet(b *testing.B) {
 					req.Offset = 0
 				}
 			}
-			b.ReportMetric(float64(SelfCPU()-cpu)/float64(b.N), "cpu-ns/op")
+			report()
 			reportLatency(b, &latency)
 		})
 	}
 }
 
-// BenchmarkQueryByKey looks up keys of the backlog at random.
+// BenchmarkQueryByKey looks up keys at random: those of the backlog, or some that no message has.
 func BenchmarkQueryByKey(b *testing.B) {
 	store := fill(b, 4)
-	r := rand.New(rand.NewPCG(1, 2))
 	end := time.Now().Add(time.Hour).UnixMilli()
-	b.ReportAllocs()
-	for b.Loop() {
-		key := fmt.Sprintf("order-0000%012x", r.IntN(backlogMessages))
-		found, err := store.QueryByKey(Topic(0), key, 32, 0, end)
-		if err != nil || len(found.Offsets) == 0 {
-			b.Fatalf("key %s: %d found, %v", key, len(found.Offsets), err)
-		}
+	for _, c := range []struct {
+		found  bool
+		format string
+	}{{true, "order-0000%012x"}, {false, "order-none%012x"}} {
+		b.Run(fmt.Sprintf("messages=%d/found=%v", backlogMessages, c.found), func(b *testing.B) {
+			r := rand.New(rand.NewPCG(1, 2))
+			measureEach(b, func() error {
+				key := fmt.Sprintf(c.format, r.IntN(backlogMessages))
+				res, err := store.QueryByKey(Topic(0), key, 32, 0, end)
+				if err == nil && c.found && len(res.Offsets) == 0 {
+					err = fmt.Errorf("key %s is not found", key)
+				}
+				return err
+			})
+		})
 	}
 }
 
@@ -80,14 +87,31 @@ func BenchmarkRecordAt(b *testing.B) {
 		at += message.PhyOffset(ref.Record().Size())
 		ref.Release()
 	}
+	b.Run("order=random", func(b *testing.B) {
+		i := 0
+		measureEach(b, func() error {
+			ref, err := store.RecordAt(offsets[i*7919%len(offsets)])
+			ref.Release()
+			i++
+			return err
+		})
+	})
+}
+
+// measureEach measures op, the latency of each call included: one reading of the clock is in its time.
+func measureEach(b *testing.B, op func() error) {
+	var latency Latency
 	b.ReportAllocs()
-	i := 0
+	report := reportCPU(b)
+	last := time.Now()
 	for b.Loop() {
-		ref, err := store.RecordAt(offsets[i*7919%len(offsets)])
-		if err != nil {
+		if err := op(); err != nil {
 			b.Fatal(err)
 		}
-		ref.Release()
-		i++
+		now := time.Now()
+		latency.Record(now.Sub(last))
+		last = now
 	}
+	report()
+	reportLatency(b, &latency)
 }

@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"github.com/rocketlog/rocketlog/engine"
+	"github.com/rocketlog/rocketlog/message"
 )
 
 // Writers put messages into a store, each one after the other, as fast as they are answered.
 type Writers struct {
-	store   *engine.Store
+	put     func(*message.Message) error
+	settle  func() // returns when the work of all puts is done
 	sources []*Source
 }
 
@@ -31,7 +33,18 @@ func (f *Figures) Rate() float64 { return float64(f.Messages) / f.Dispatched.Sec
 
 // NewWriters returns n writers that spread their messages over so many queues.
 func NewWriters(store *engine.Store, n, queues, bodySize int) *Writers {
-	w := &Writers{store: store}
+	put := func(m *message.Message) error {
+		if r := store.Put(m); r.Status != engine.PutOK {
+			return fmt.Errorf("put: %v: %w", r.Status, r.Err)
+		}
+		return nil
+	}
+	return newWriters(put, func() { AwaitDispatch(store) }, n, queues, bodySize)
+}
+
+// newWriters returns writers to anything that takes messages.
+func newWriters(put func(*message.Message) error, settle func(), n, queues, bodySize int) *Writers {
+	w := &Writers{put: put, settle: settle}
 	for i := range n {
 		w.sources = append(w.sources, NewSource(i, queues, bodySize))
 	}
@@ -49,11 +62,11 @@ func (w *Writers) Run(d time.Duration, messages int64) (*Figures, error) {
 	cpu, begin := SelfCPU(), time.Now()
 	var running sync.WaitGroup
 	for i, source := range w.sources {
-		running.Go(func() { errs[i] = put(w.store, source, begin, d, share, &latencies[i]) })
+		running.Go(func() { errs[i] = w.run(source, begin, d, share, &latencies[i]) })
 	}
 	running.Wait()
 	f := &Figures{Put: time.Since(begin)}
-	AwaitDispatch(w.store)
+	w.settle()
 	f.Dispatched, f.CPU = time.Since(begin), SelfCPU()-cpu
 	runtime.ReadMemStats(&after)
 	f.Mallocs = after.Mallocs - before.Mallocs
@@ -69,11 +82,11 @@ func (w *Writers) Run(d time.Duration, messages int64) (*Figures, error) {
 	return f, nil
 }
 
-// put is one writer. A put's latency ends where the next one's begins, so one clock reading does.
-func put(store *engine.Store, source *Source, begin time.Time, d time.Duration, messages int64, l *Latency) error {
+// run is one writer. A put's latency ends where the next one's begins, so one clock reading does.
+func (w *Writers) run(source *Source, begin time.Time, d time.Duration, messages int64, l *Latency) error {
 	for last := time.Since(begin); (messages == 0 || l.Count() < uint64(messages)) && (d == 0 || last < d); {
-		if r := store.Put(source.Next()); r.Status != engine.PutOK {
-			return fmt.Errorf("put: %v: %w", r.Status, r.Err)
+		if err := w.put(source.Next()); err != nil {
+			return err
 		}
 		now := time.Since(begin)
 		l.Record(now - last)

@@ -2,7 +2,6 @@ package message
 
 import (
 	"bytes"
-	"fmt"
 	"net/netip"
 	"testing"
 )
@@ -14,20 +13,6 @@ func benchMessage(body int) *Message {
 		"CLUSTER\x01DefaultCluster\x02MSG_REGION\x01DefaultRegion\x02WAIT\x01true\x02TRACE_ON\x01true\x02TAGS\x01TagA\x02")
 	m.BornHost = netip.MustParseAddrPort("10.1.2.3:40000")
 	return m
-}
-
-func BenchmarkEncodeRecord(b *testing.B) {
-	for _, size := range []int{128, 1024, 16384} {
-		b.Run(fmt.Sprintf("body=%d", size), func(b *testing.B) {
-			m := benchMessage(size)
-			dst := make([]byte, m.RecordSize())
-			b.SetBytes(int64(len(dst)))
-			b.ReportAllocs()
-			for b.Loop() {
-				EncodeRecord(dst, m, BodyCRC(m.Body))
-			}
-		})
-	}
 }
 
 func BenchmarkParseRecord(b *testing.B) {
