@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -14,7 +15,12 @@ const bodySize = 1024
 // openStore opens an empty store that ends with the test.
 func openStore(tb testing.TB, opts *engine.Options) *engine.Store {
 	tb.Helper()
-	s, err := engine.Open(tb.TempDir(), opts)
+	return openStoreIn(tb, tb.TempDir(), opts)
+}
+
+func openStoreIn(tb testing.TB, dir string, opts *engine.Options) *engine.Store {
+	tb.Helper()
+	s, err := engine.Open(dir, opts)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -63,13 +69,30 @@ func putOptions(flush string, pool bool) *engine.Options {
 }
 
 func benchmarkPut(b *testing.B, opts *engine.Options, writers, queues int) {
-	w := NewWriters(openStore(b, opts), writers, queues, bodySize)
-	warmup := 10 * queues
-	if opts.FlushDiskType == engine.AsyncFlush {
-		warmup += 20_000
+	dir := b.TempDir()
+	if queues > QueuesPerTopic {
+		makeQueues(b, dir, opts, queues)
 	}
-	benchmarkWriters(b, w, warmup)
+	warmup := 1000
+	if opts.FlushDiskType == engine.AsyncFlush {
+		warmup = 20_000 + 2*queues
+	}
+	benchmarkWriters(b, NewWriters(openStoreIn(b, dir, opts), writers, queues, bodySize), warmup)
 	reportHeld(b)
+}
+
+// makeQueues puts to each queue once, so that its folders and its file are there: making them costs the file system more than
+// a hundred puts, once in the life of a queue.
+func makeQueues(b *testing.B, dir string, opts *engine.Options, queues int) {
+	b.Helper()
+	store, err := engine.Open(dir, opts)
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, err = NewWriters(store, 1, queues, 100).Run(0, int64(queues))
+	if err = errors.Join(err, store.Close()); err != nil {
+		b.Fatal(err)
+	}
 }
 
 // benchmarkWriters lets writers write warmup messages and measures b.N more.

@@ -157,7 +157,9 @@ func benchmarkDispatch(b *testing.B, opts *engine.Options, queues int) {
 		latency.Record(now.Sub(last))
 		last = now
 	}}
-	store := openStore(b, opts)
+	dir := b.TempDir()
+	makeQueues(b, dir, &engine.Options{IndexDisabled: opts.IndexDisabled}, queues)
+	store := openStoreIn(b, dir, opts)
 	b.Cleanup(func() { close(batches) }) // before the store waits for its dispatcher
 	w := NewWriters(store, 1, queues, bodySize)
 	w.settle = func() {}

@@ -16,6 +16,7 @@ import (
 	"github.com/rocketlog/rocketlog/internal/golden"
 	"github.com/rocketlog/rocketlog/internal/mappedfile"
 	"github.com/rocketlog/rocketlog/internal/vfs"
+	"github.com/rocketlog/rocketlog/message"
 )
 
 // flip changes one bit of a file.
@@ -68,8 +69,8 @@ func (l *faultList) take() []ScrubFault {
 }
 
 // One bit is flipped in a file of each kind: the scrub finds it, places it, and
-// puts right what is not of the log, while others read and write. Then all that
-// was put is there.
+// puts right what is not of the log, while consumers of another queue go on as
+// if nothing was. Then all that was put is there.
 func TestScrubFlippedBit(t *testing.T) {
 	const header, slots, entry = 40, 4, 20
 	opts := small()
@@ -152,8 +153,10 @@ func TestScrubFlippedBit(t *testing.T) {
 			}
 			p := choose(t, dir, all)
 			path := filepath.Join(dir, p.name)
+			others := readOn(t, s, "T2", 1)
 			flip(t, path, p.at)
 			found := scrubbed(t, s, &faults)
+			others()
 			if len(found) != 1 || found[0].File != path || p.says >= 0 && found[0].Offset != p.says || !found[0].Mended {
 				t.Errorf("want %s at %d, found %v", path, p.says, found)
 			}
@@ -168,6 +171,38 @@ func TestScrubFlippedBit(t *testing.T) {
 			}
 		})
 	}
+}
+
+// readOn has a queue read over and over, which must give all of it each time,
+// until what it returns is called.
+func readOn(t *testing.T, s *Store, topic string, queue int32) (stop func()) {
+	end := s.MaxOffset(topic, queue)
+	if end == 0 {
+		t.Fatal("nothing to read")
+	}
+	ended := make(chan struct{})
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		var res GetResult
+		defer res.Release()
+		for passes := 0; ; passes++ {
+			select {
+			case <-ended:
+				if passes > 0 {
+					return
+				}
+			default:
+			}
+			for at := s.MinOffset(topic, queue); at < end; at = res.NextOffset {
+				s.Get(&GetRequest{Topic: topic, QueueID: queue, Offset: at, MaxMsgs: 32}, &res)
+				if res.Status != Found || res.NextOffset != at+message.QueueOffset(res.Count) {
+					t.Errorf("%s/%d at %d: %v, next %d after %d messages", topic, queue, at, res.Status, res.NextOffset, res.Count)
+					return
+				}
+			}
+		}
+	})
+	return func() { close(ended); reading.Wait() }
 }
 
 // A flipped bit of the log is found and placed, and left as it is. Consumers of
