@@ -2,6 +2,7 @@ package engine
 
 import (
 	"github.com/rocketlog/rocketlog/consumequeue"
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -41,7 +42,7 @@ func (s *Store) Tally(req *TallyRequest) (t Tally, err error) {
 	}
 	t.Next = max(req.From, q.MinOffset())
 	to := min(req.To, q.MaxOffset())
-	err = guarded(func() error { return s.tally(q, req, &t, to) })
+	err = vfs.Guarded(func() error { return s.tally(q, req, &t, to) })
 	return t, err
 }
 
