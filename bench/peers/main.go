@@ -8,8 +8,11 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -81,7 +84,7 @@ func times(f *flag.FlagSet) (warmup, measured *time.Duration) {
 
 func runLoad(args []string) (measure.Result, error) {
 	f := flag.NewFlagSet("load", flag.ExitOnError)
-	kind := f.String("kind", "send", "send, pull or endtoend")
+	kind := f.String("kind", "send", "workload: "+strings.Join(slices.Sorted(maps.Keys(load.Workloads)), ", "))
 	c := load.Config{}
 	f.StringVar(&c.Addr, "addr", "127.0.0.1:10911", "address of the broker")
 	f.StringVar(&c.Topic, "topic", "BenchLoad", "topic")
@@ -91,19 +94,14 @@ func runLoad(args []string) (measure.Result, error) {
 	f.IntVar(&c.InFlight, "inflight", 32, "sends in flight on each connection")
 	f.IntVar(&c.Rate, "rate", 5000, "messages/s of endtoend")
 	f.IntVar(&c.ServerPID, "pid", 0, "process whose CPU time is counted")
-	f.Int64Var(&c.Messages, "messages", 0, "stop send after so many messages; 0 is no limit")
+	f.Int64Var(&c.Messages, "messages", 0, "stop send after so many messages, 0 is no limit; how many timers to put")
 	f.StringVar(&c.Filter, "filter", "", "what a pull wants, of messages sent with -varied: tags or sql; all by default")
 	f.BoolVar(&c.Varied, "varied", false, "send messages that a filter can tell apart")
 	warmup, measured := times(f)
 	f.Parse(args)
 	c.Warmup, c.Measure = *warmup, *measured
-	switch *kind {
-	case "send":
-		return load.Send(c)
-	case "pull":
-		return load.Pull(c)
-	case "endtoend":
-		return load.EndToEnd(c)
+	if run := load.Workloads[*kind]; run != nil {
+		return run(c)
 	}
 	return measure.Result{}, fmt.Errorf("no such kind: %s", *kind)
 }

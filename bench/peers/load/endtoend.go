@@ -2,20 +2,21 @@ package load
 
 import (
 	"encoding/binary"
-	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/rocketlog/rocketlog/bench"
 	"github.com/rocketlog/rocketlog/bench/peers/measure"
 )
 
 // endToEnd measures from just before a message is written to the socket to just after it was read.
 type endToEnd struct {
 	config   Config
-	consumer *pullRun
+	loop     *loop // of the consumer
+	latency  bench.Latency
 	sent     int64
 	failed   atomic.Int64
 	stop     atomic.Bool
@@ -32,9 +33,8 @@ func EndToEnd(c Config) (measure.Result, error) {
 		return measure.Result{}, err
 	}
 	defer l.close()
-	e := &endToEnd{config: c, start: time.Now(),
-		consumer: &pullRun{config: c, loop: l, template: newPullTemplate(c.Topic, "TAG", "*")}}
-	if err := e.openConsumer(); err != nil {
+	e := &endToEnd{config: c, loop: l, start: time.Now()}
+	if _, err := follow(l, c, e.onRecord); err != nil {
 		return measure.Result{}, err
 	}
 	var producer sync.WaitGroup
@@ -54,46 +54,11 @@ func EndToEnd(c Config) (measure.Result, error) {
 	return result, err
 }
 
-// openConsumer starts one pull for each queue at its present end.
-func (e *endToEnd) openConsumer() error {
-	r := e.consumer
-	conn, err := r.loop.dial(e.config.Addr)
-	if err != nil {
-		return err
+func (e *endToEnd) onRecord(r record) {
+	if sent := time.Duration(binary.BigEndian.Uint64(r.body())); e.counting.Load() && sent > 0 {
+		e.latency.Record(time.Since(e.start) - sent)
+		e.received++
 	}
-	if err := r.readEnds(conn); err != nil {
-		return err
-	}
-	conn.onFrame = func(frame []byte) error { return e.onAnswer(conn, frame) }
-	for q := range r.pullers {
-		r.pullers[q].offset = r.pullers[q].end
-		r.pull(conn, &r.pullers[q])
-	}
-	return nil
-}
-
-func (e *endToEnd) onAnswer(conn *conn, frame []byte) error {
-	a, err := parseAnswer(frame)
-	if err != nil {
-		return err
-	}
-	r := e.consumer
-	p := &r.pullers[a.opaque-opaqueFirst]
-	switch a.code {
-	case codeSuccess:
-		now, counting := time.Since(e.start), e.counting.Load()
-		p.offset += int64(eachRecord(a.body, func(body []byte) {
-			if sent := time.Duration(binary.BigEndian.Uint64(body)); counting && sent > 0 {
-				r.latency.Record(now - sent)
-				r.messages++
-			}
-		}))
-	case codePullNotFound, codeRetryAtOnce:
-	default:
-		return fmt.Errorf("pull of queue %d at %d: %s", p.queue, p.offset, a.describe())
-	}
-	r.pull(conn, p)
-	return nil
 }
 
 func (e *endToEnd) consume() (measure.Result, error) {
@@ -101,7 +66,7 @@ func (e *endToEnd) consume() (measure.Result, error) {
 	defer runtime.UnlockOSThread()
 	deadline := time.Now().Add(e.config.Warmup)
 	done := func() bool { return e.stop.Load() || !time.Now().Before(deadline) }
-	if err := e.consumer.loop.run(done); err != nil {
+	if err := e.loop.run(done); err != nil {
 		return measure.Result{}, err
 	}
 	m, err := startMeter(e.config.ServerPID)
@@ -110,10 +75,10 @@ func (e *endToEnd) consume() (measure.Result, error) {
 	}
 	e.counting.Store(true)
 	deadline = time.Now().Add(e.config.Measure)
-	if err := e.consumer.loop.run(done); err != nil {
+	if err := e.loop.run(done); err != nil {
 		return measure.Result{}, err
 	}
-	return m.finish(measure.Result{Messages: e.consumer.messages}, &e.consumer.latency)
+	return m.finish(measure.Result{Messages: e.received}, &e.latency)
 }
 
 // runProducer sends by the clock: what is due is sent, however late the last sleep ended. Answers are

@@ -41,6 +41,13 @@ type field struct{ name, value string }
 
 // encode makes a frame with a JSON header, as fastjson writes it for the Java client.
 func encode(code int, fields []field, body []byte) []byte {
+	return encodeFlagged(code, 0, fields, body)
+}
+
+// flagOneway is the flag of a request that is not to be answered.
+const flagOneway = 2
+
+func encodeFlagged(code, flag int, fields []field, body []byte) []byte {
 	var h strings.Builder
 	fmt.Fprintf(&h, `{"code":%d,"extFields":{`, code)
 	for i, f := range fields {
@@ -50,7 +57,7 @@ func encode(code int, fields []field, body []byte) []byte {
 		value := strings.NewReplacer("\x01", `\u0001`, "\x02", `\u0002`).Replace(f.value)
 		fmt.Fprintf(&h, `"%s":"%s"`, f.name, value)
 	}
-	h.WriteString(`},"flag":0,"language":"JAVA","opaque":` + placeOpaque + `,"serializeTypeCurrentRPC":"JSON","version":513}`)
+	fmt.Fprintf(&h, `},"flag":%d,"language":"JAVA","opaque":%s,"serializeTypeCurrentRPC":"JSON","version":513}`, flag, placeOpaque)
 	frame := binary.BigEndian.AppendUint32(nil, uint32(4+h.Len()+len(body)))
 	frame = binary.BigEndian.AppendUint32(frame, uint32(h.Len()))
 	return append(append(frame, h.String()...), body...)
@@ -76,21 +83,28 @@ const (
 )
 
 func newSendTemplate(topic string, bodySize int, varied bool) *sendTemplate {
+	if !varied {
+		return newTemplate(topic, bodySize, 0, "")
+	}
+	t := newTemplate(topic, bodySize, 0, "level\x01"+placeLevel+"\x02")
+	t.tag, t.level = placeAfter(t.frame, `TAGS\u0001`), placeAfter(t.frame, `level\u0001`)
+	return t
+}
+
+// newTemplate makes a send with a sysFlag, and properties besides keys and tag.
+func newTemplate(topic string, bodySize, sysFlag int, more string) *sendTemplate {
 	body := make([]byte, bodySize)
 	for i := range body {
 		body[i] = 'a' + byte(i%26)
 	}
 	properties := "KEYS\x01order-" + placeKey + "\x02UNIQ_KEY\x017F000001" + placeUnique +
-		"\x02WAIT\x01true\x02TAGS\x01" + tagCommon + "\x02"
-	if varied {
-		properties += "level\x01" + placeLevel + "\x02"
-	}
+		"\x02WAIT\x01true\x02TAGS\x01" + tagCommon + "\x02" + more
 	frame := encode(codeSend, []field{
-		{"a", "BenchProducer"}, {"b", topic}, {"c", "TBW102"}, {"d", "8"}, {"e", placeQueue}, {"f", "0"},
+		{"a", "BenchProducer"}, {"b", topic}, {"c", "TBW102"}, {"d", "8"}, {"e", placeQueue}, {"f", strconv.Itoa(sysFlag)},
 		{"g", placeTime}, {"h", "0"}, {"i", properties}, {"j", "0"}, {"k", "false"}, {"m", "false"},
 		{"n", "broker-a"},
 	}, body)
-	t := &sendTemplate{
+	return &sendTemplate{
 		frame:  frame,
 		opaque: placeAfter(frame, `"opaque":`),
 		queue:  placeAfter(frame, `"e":"`),
@@ -99,10 +113,6 @@ func newSendTemplate(topic string, bodySize int, varied bool) *sendTemplate {
 		unique: place(frame, placeUnique),
 		body:   len(frame) - bodySize,
 	}
-	if varied {
-		t.tag, t.level = placeAfter(frame, `TAGS\u0001`), placeAfter(frame, `level\u0001`)
-	}
-	return t
 }
 
 // append appends the n-th send of a connection; no two connections make the same keys.
@@ -255,21 +265,40 @@ func (a answer) describe() string {
 	return fmt.Sprintf("code %d %s", a.code, remark)
 }
 
-// countRecords walks the records of a pull's body and calls fn with the body of each.
-func eachRecord(b []byte, fn func(body []byte)) (count int) {
-	const sysFlagAt, bornHostAt, fixedSize, v6Bits, v6Extra = 36, 48, 84, 0x30, 12
-	for len(b) >= fixedSize+4 {
+// record is one stored message, as it comes in the body of an answer.
+type record []byte
+
+// The places of a record's fields.
+const (
+	recordQueueAt   = 12
+	recordOffsetAt  = 20
+	recordSysFlagAt = 36
+	recordFixedSize = 84
+	recordV6Bits    = 0x30
+	recordV6Extra   = 12
+)
+
+func (r record) queue() int    { return int(binary.BigEndian.Uint32(r[recordQueueAt:])) }
+func (r record) offset() int64 { return int64(binary.BigEndian.Uint64(r[recordOffsetAt:])) }
+
+func (r record) body() []byte {
+	at := recordFixedSize
+	for flag := binary.BigEndian.Uint32(r[recordSysFlagAt:]) & recordV6Bits; flag != 0; flag &= flag - 1 {
+		at += recordV6Extra
+	}
+	n := int(binary.BigEndian.Uint32(r[at:]))
+	return r[at+4 : at+4+n]
+}
+
+// eachRecord walks the records in the body of an answer and calls fn with each.
+func eachRecord(b []byte, fn func(record)) (count int) {
+	for len(b) >= recordFixedSize+4 {
 		size := int(binary.BigEndian.Uint32(b))
-		if size < fixedSize || size > len(b) {
+		if size < recordFixedSize || size > len(b) {
 			break
 		}
 		if fn != nil {
-			at := fixedSize
-			for flag := binary.BigEndian.Uint32(b[sysFlagAt:]) & v6Bits; flag != 0; flag &= flag - 1 {
-				at += v6Extra
-			}
-			n := int(binary.BigEndian.Uint32(b[at:]))
-			fn(b[at+4 : at+4+n])
+			fn(b[:size])
 		}
 		b = b[size:]
 		count++

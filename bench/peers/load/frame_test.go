@@ -98,7 +98,7 @@ func TestEachRecordGivesBodies(t *testing.T) {
 		bytesOfAll = append(bytesOfAll, record...)
 	}
 	var bodies [][]byte
-	if n := eachRecord(bytesOfAll, func(b []byte) { bodies = append(bodies, b) }); n != 2 {
+	if n := eachRecord(bytesOfAll, func(r record) { bodies = append(bodies, r.body()) }); n != 2 {
 		t.Fatalf("%d records", n)
 	}
 	if string(bytes.Join(bodies, []byte(" "))) != "first second" {

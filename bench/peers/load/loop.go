@@ -21,6 +21,8 @@ type loop struct {
 	conns map[int32]*conn
 	start time.Time
 	now   time.Duration // since start, read once for each batch of frames
+
+	bufferSize int // of each connection dialled from now on; no frame may be larger
 }
 
 // conn is one connection: bytes read and not yet handled, bytes to be written.
@@ -40,7 +42,7 @@ func newLoop() (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &loop{epoll: fd, conns: make(map[int32]*conn), start: time.Now()}, nil
+	return &loop{epoll: fd, conns: make(map[int32]*conn), start: time.Now(), bufferSize: readBufferSize}, nil
 }
 
 func (l *loop) close() {
@@ -79,7 +81,7 @@ func (l *loop) dial(addr string) (*conn, error) {
 		syscall.Close(fd)
 		return nil, err
 	}
-	c := &conn{loop: l, fd: fd, in: make([]byte, readBufferSize)}
+	c := &conn{loop: l, fd: fd, in: make([]byte, l.bufferSize)}
 	l.conns[int32(fd)] = c
 	return c, nil
 }

@@ -76,6 +76,11 @@ func (r *pullRun) open() error {
 	if err := r.readEnds(conns[0]); err != nil {
 		return err
 	}
+	for _, p := range r.pullers {
+		if p.end < messagesPerPull {
+			return fmt.Errorf("queue %d holds %d messages: no backlog", p.queue, p.end)
+		}
+	}
 	for i, conn := range conns {
 		conn.onFrame = func(frame []byte) error { return r.onAnswer(conn, frame) }
 		for q := i; q < len(r.pullers); q += len(conns) {
@@ -109,15 +114,7 @@ func (r *pullRun) readEnds(conn *conn) error {
 		known++
 		return nil
 	}
-	if err := r.loop.run(func() bool { return known == len(r.pullers) }); err != nil {
-		return err
-	}
-	for _, p := range r.pullers {
-		if p.end < messagesPerPull {
-			return fmt.Errorf("queue %d holds %d messages: no backlog", p.queue, p.end)
-		}
-	}
-	return nil
+	return r.loop.run(func() bool { return known == len(r.pullers) })
 }
 
 func (r *pullRun) runFor(d time.Duration) error {

@@ -14,6 +14,12 @@ const (
 	FilterSQL92 = "sql"
 )
 
+// Workloads are what can be done to a broker, by name.
+var Workloads = map[string]func(Config) (measure.Result, error){
+	"send": Send, "pull": Pull, "endtoend": EndToEnd, "transactions": Transactions, "pop": Pop, "idle": Idle,
+	"timers": Timers, "lateness": Lateness,
+}
+
 // Config is a workload.
 type Config struct {
 	Addr     string
@@ -30,7 +36,7 @@ type Config struct {
 	// default.
 	Filter string
 	Varied bool // give messages levels and tags to filter by
-	// Messages ends Send early when so many were sent.
+	// Messages ends Send early when so many were sent; so many timers are put by Timers and Lateness.
 	Messages int64
 }
 
@@ -57,6 +63,10 @@ type sendRun struct {
 	answered int64
 	failed   int64
 	failure  string
+
+	vary    func(frame []byte, n uint64) // finishes the n-th send of a connection; nil leaves it as it is
+	sent    int64
+	sendMax int64 // send no more than so many; 0 is no bound
 }
 
 // Send keeps sends in flight and measures what comes back after the warm-up.
@@ -69,6 +79,9 @@ func Send(c Config) (measure.Result, error) {
 	}
 	defer l.close()
 	r := &sendRun{config: c, loop: l, template: newSendTemplate(c.Topic, c.BodySize, c.Varied), millis: time.Now().UnixMilli()}
+	if c.Varied {
+		r.vary = func(frame []byte, n uint64) { r.template.vary(frame, int64(n)/int64(c.Queues)%levels) }
+	}
 	for i := range c.Conns {
 		if err := r.open(uint64(i)); err != nil {
 			return measure.Result{}, err
@@ -126,14 +139,18 @@ func (r *sendRun) reset() {
 }
 
 func (s *sender) send() {
+	if s.run.sendMax > 0 && s.run.sent == s.run.sendMax {
+		return
+	}
+	s.run.sent++
 	n := s.next
 	s.next++
 	s.sentAt[n%latencyWindow] = s.run.loop.now
 	opaque := opaqueFirst + int(n%opaqueCount)
 	at, queues := len(s.conn.out), s.run.config.Queues
 	s.conn.out = s.run.template.append(s.conn.out, opaque, int(n)%queues, s.id, n, s.run.millis)
-	if s.run.config.Varied {
-		s.run.template.vary(s.conn.out[at:], int64(n)/int64(queues)%levels)
+	if s.run.vary != nil {
+		s.run.vary(s.conn.out[at:], n)
 	}
 }
 

@@ -46,7 +46,7 @@ func (e *Env) prepare(studies []Study) error {
 	e.self = self
 	e.javaReason = e.prepareJava()
 	for _, s := range studies {
-		if s.Name != "broker" && s.Name != "filter" && s.Name != "idle" && s.Name != "replication" {
+		if !s.needsBroker() {
 			continue
 		}
 		e.broker = filepath.Join(e.Dir, "broker")

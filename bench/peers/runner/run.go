@@ -45,12 +45,12 @@ func Flags(f *flag.FlagSet) *Options {
 
 // Studies returns all of them, in the order in which they run.
 func Studies() []Study {
-	return []Study{
+	return append([]Study{
 		putStudy("async", 1), putStudy("async", 8), putStudy("async", 64), bodyStudy(100), bodyStudy(16 << 10), indexStudy(),
 		putStudy("sync", 1), putStudy("sync", 8), putStudy("sync", 64), readStudy(), lagStudy(),
 		rollStudy(), retentionStudy(), scanStudy(), openStudy(),
 		brokerStudy(), filterStudy(), replicationStudy(), idleStudy(), queuesStudy(), manyQueuesStudy(),
-	}
+	}, messagingStudies()...)
 }
 
 func names() (all []string) {

@@ -46,8 +46,8 @@ func TestMedianIsTakenFieldByField(t *testing.T) {
 // TestBarsJudgeEveryStudy gives each study made-up figures in which ours is at its best, then at its
 // worst: all bars must be met, then all missed. A bar that compares the wrong way or a missing side shows.
 func TestBarsJudgeEveryStudy(t *testing.T) {
-	good := measure.Result{Rate: 1000, CPU: 1, P50: 1, P99: 1, P999: 1, Seconds: 0.001, Anonymous: 1, Idle: 0.1, Files: 1}
-	bad := measure.Result{Rate: 1, CPU: 1000, P50: 1000, P99: 50_000, P999: 1000, Seconds: 1000, Anonymous: 1000, Idle: 50, Allocs: 1, Files: 5000}
+	good := measure.Result{Rate: 1000, PutRate: 1000, CPU: 1, P50: 1, P99: 1, P999: 1, Seconds: 0.001, Anonymous: 1, Idle: 0.1, Files: 1}
+	bad := measure.Result{Rate: 1, PutRate: 1, Failed: 1, CPU: 1000, P50: 1000, P99: 1e7, P999: 1e7, Seconds: 1000, Anonymous: 1000, Idle: 50, Allocs: 1, Files: 5000}
 	fill := func(s Study, ours, others measure.Result) Medians {
 		m := Medians{}
 		for _, side := range s.Sides {
@@ -55,7 +55,11 @@ func TestBarsJudgeEveryStudy(t *testing.T) {
 			if side.Name == "ours" {
 				r = ours
 			}
-			m[side.Name] = Results{"put": r, "killed": r, "cold": r, "warm": r, "warm copied": r, "query": r, "send": r, "pull": r, "endtoend": r, "ready": r, "idle": r, "tags": r, "sql": r}
+			m[side.Name] = Results{"put": r, "killed": r, "cold": r, "warm": r, "warm copied": r, "query": r, "send": r, "pull": r, "endtoend": r, "ready": r, "idle": r, "tags": r, "sql": r,
+				"transactions": r, "pop": r, "lateness": r}
+			beside := r // a scan, which sends are compared with those alone
+			beside.P99, beside.P999 = r.P99*r.P99, r.P999*r.P999
+			m[side.Name]["send, cold scan"] = beside
 			for _, name := range replicationFigures {
 				m[side.Name][name] = r
 			}
