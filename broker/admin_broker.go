@@ -111,6 +111,12 @@ func (b *Broker) runtimeInfo(c *call) error {
 		"pageCacheLockTimeMills":          "0",
 		"pullHolds":                       strconv.Itoa(b.holds.len()),
 		"pendingPuts":                     number(b.sender.gate.pending.Load()),
+		"coldPulls":                       number(b.cold.pulls.Load()),
+		"coldPullsWaiting":                strconv.Itoa(b.cold.waiting()),
+		"coldPullsDelayed":                number(b.cold.delayed.Load()),
+		"coldPullsRefused":                number(b.cold.refused.Load()),
+		"coldReadBytes":                   number(m.ColdBytes),
+		"coldReadBytesPerSecondMax":       number(b.cold.pace.state().rate),
 		"storeRefusing":                   m.Refusing,
 		"goroutines":                      strconv.Itoa(runtime.NumGoroutine()), // ours: what leaks shows here
 		"timerReadBehind":                 "0",

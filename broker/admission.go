@@ -20,6 +20,7 @@ type putGate struct {
 	limit    int64         // puts that wait at most
 	patience time.Duration // what a put may have to expect
 	now      func() time.Time
+	observe  func(wait time.Duration) // told of each put that was answered
 
 	pending  atomic.Int64
 	lastDone atomic.Int64 // ns: when a put was answered last, or when the first came to wait
@@ -47,6 +48,9 @@ func (g *putGate) enter() admittance {
 func (g *putGate) leave(a admittance) {
 	now := g.now()
 	g.lastWait.Store(int64(now.Sub(a.at)))
+	if g.observe != nil {
+		g.observe(now.Sub(a.at))
+	}
 	g.lastRank.Store(a.rank)
 	g.lastDone.Store(now.UnixNano())
 	g.pending.Add(-1)

@@ -39,6 +39,7 @@ type Broker struct {
 	stats       *stats
 	holds       *holdTable
 	lags        *lagTable
+	cold        *coldReads
 	schedule    *scheduler
 	sender      *sender
 	puller      *puller
@@ -175,7 +176,9 @@ func (b *Broker) open(o *Options) error {
 		b.log.Warn("progress of delayed messages cannot be kept; after a crash some may be delivered again", "error", err)
 	}
 	b.sender = newSender(b, o, len(levels))
-	b.puller = newPuller(b, b.holds)
+	b.cold = newColdReads(b, o)
+	b.sender.gate.observe = b.cold.pace.observe
+	b.puller = newPuller(b, b.holds, b.cold)
 	b.registrar = newRegistrar(b)
 	b.transactions = newTransactor(b)
 	b.loadState()
@@ -297,6 +300,7 @@ func (b *Broker) serve(main, fast net.Listener) {
 	b.handle(b.server, true)
 	b.handle(b.fast, false)
 	b.startPersisters()
+	b.cold.start()
 	if !b.isSlave() { // what these put, a slave gets from its master
 		b.schedule.start()
 		b.transactions.start()

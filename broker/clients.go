@@ -230,6 +230,7 @@ func (t *consumerTable) expire() (silent []channel) {
 type groupView struct {
 	online       bool
 	broadcasting bool
+	passive      bool          // by push consumers
 	subscription *subscription // nil: the group does not subscribe to the topic
 }
 
@@ -238,7 +239,7 @@ func (t *consumerTable) view(group, topic string) (v groupView) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	if g := t.mu.groups[group]; g != nil {
-		v = groupView{online: true, broadcasting: g.messageModel == protocol.Broadcasting, subscription: g.subscriptions[topic]}
+		v = groupView{online: true, broadcasting: g.messageModel == protocol.Broadcasting, passive: g.consumeType == protocol.ConsumePassively, subscription: g.subscriptions[topic]}
 	}
 	return v
 }

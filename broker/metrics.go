@@ -33,6 +33,11 @@ type Metrics struct {
 	TimersPending     map[string]int64 // messages that wait for their time, by the topic they go to
 	DelaysPending     map[int32]int64  // messages that wait, by delay level
 	PendingPuts       int64            // messages that wait for the disk
+	ColdPulls         int64            // pulls whose messages had to be read from disk
+	ColdRefused       int64            // those of them that were refused
+	ColdDelayed       int64            // those that were told to ask again, as messages waited too long for the disk
+	ColdWaiting       int              // those that wait
+	ColdRate          int64            // bytes/s that may be read for them
 	Topics, Groups    int
 	OnlineGroups      int // consumer groups with a member online
 	ProducerGroups    int // producer groups with a member online
@@ -56,6 +61,8 @@ func (b *Broker) Metrics() Metrics {
 		Committed: b.transactions.stats.committed.Load(), RolledBack: b.transactions.stats.rolledBack.Load(),
 		Checked: b.transactions.stats.checked.Load(), Unasked: b.transactions.stats.unasked.Load(), GivenUp: b.transactions.stats.givenUp.Load(),
 		PullHolds: b.holds.len(), PendingPuts: b.sender.gate.pending.Load(),
+		ColdPulls: b.cold.pulls.Load(), ColdRefused: b.cold.refused.Load(), ColdDelayed: b.cold.delayed.Load(),
+		ColdWaiting: b.cold.waiting(), ColdRate: b.cold.pace.state().rate,
 		Topics: len(b.topics.list()), Groups: len(b.groups.names()),
 		OnlineGroups: b.consumers.count(), ProducerGroups: len(b.producers.all()),
 		Connections:    len(b.server.Conns()) + len(b.fast.Conns()),

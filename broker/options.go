@@ -92,6 +92,11 @@ type Options struct {
 	MaxPutWait     int64 `property:"maxPutWait"`     // ms that a message may have to wait for the disk and for slaves before it is refused, by what others wait (not RocketMQ's); default 2500, below the 3 s of producers
 	MaxPendingPuts int   `property:"maxPendingPuts"` // messages that wait for the disk at most before more are refused (not RocketMQ's); default 100000
 
+	ColdDataFlowControlEnable bool  `property:"coldDataFlowControlEnable"` // bound what groups read from disk by the two below; default false
+	CgColdReadThreshold       int64 `property:"cgColdReadThreshold"`       // bytes of a group in 5 s; default 3 MiB
+	GlobalColdReadThreshold   int64 `property:"globalColdReadThreshold"`   // bytes of all groups in 5 s; default 100 MiB
+	MaxColdPulls              int   `property:"maxColdPulls"`              // pulls that wait for messages to be read from disk at most (not RocketMQ's); default 10000
+
 	DefaultQueryMaxNum int `property:"defaultQueryMaxNum"` // messages of a query by unique key; default 32
 
 	StoreOptions
@@ -169,6 +174,9 @@ func (o *Options) ensureDefaults() {
 	o.MaxPullHolds = cmp.Or(o.MaxPullHolds, 100000)
 	o.MaxPutWait = cmp.Or(o.MaxPutWait, 2500)
 	o.MaxPendingPuts = cmp.Or(o.MaxPendingPuts, 100000)
+	o.CgColdReadThreshold = cmp.Or(o.CgColdReadThreshold, 3<<20)
+	o.GlobalColdReadThreshold = cmp.Or(o.GlobalColdReadThreshold, 100<<20)
+	o.MaxColdPulls = cmp.Or(o.MaxColdPulls, 10000)
 	o.DefaultQueryMaxNum = cmp.Or(o.DefaultQueryMaxNum, 32)
 	o.StoreOptions.ensureDefaults()
 	o.HAOptions.ensureDefaults()

@@ -31,10 +31,11 @@ const holdMax = 10 * time.Minute
 type puller struct {
 	b     *Broker
 	holds *holdTable
+	cold  *coldReads
 }
 
-func newPuller(b *Broker, holds *holdTable) *puller {
-	return &puller{b: b, holds: holds}
+func newPuller(b *Broker, holds *holdTable, cold *coldReads) *puller {
+	return &puller{b: b, holds: holds, cold: cold}
 }
 
 // A pulling is one pull on its way: from its request to the write of what it found. It is used again.
@@ -53,6 +54,10 @@ type pulling struct {
 	flags        protocol.PullSysFlag
 	version      int64
 	subscription *subscription
+
+	coldUntil time.Time // when it has waited long enough for its messages to be read from disk; zero before it waits
+	coldHeld  bool      // once, for its group read too much
+	coldLoads int       // reads from disk for it
 
 	get     engine.GetRequest
 	res     engine.GetResult
@@ -222,6 +227,16 @@ func (d *pulling) run(resp *remoting.Command, mayHold bool) *remoting.Command {
 		return resp
 	}
 	d.read()
+	if d.cold() {
+		err := d.p.cold.take(d)
+		if err == nil {
+			return nil // it is answered when its messages are read
+		}
+		d.free()
+		c := call{resp: resp}
+		c.fail(err)
+		return resp
+	}
 	if err := d.res.Err; err != nil {
 		d.free()
 		c := call{resp: resp}
@@ -261,6 +276,7 @@ func (d *pulling) read() {
 	b := d.p.b
 	d.get = engine.GetRequest{
 		Topic: d.topic.name, QueueID: d.queue, Offset: message.QueueOffset(d.offset), MaxMsgs: int(d.most),
+		HotOnly: d.coldLoads < coldLoadsMax && !d.ticket.Oneway,
 	}
 	if f := d.filter(); f != nil {
 		d.get.Filter = f
@@ -360,8 +376,8 @@ func (d *pulling) resume() {
 		c := call{resp: resp}
 		c.fail(err)
 		d.free()
-	} else {
-		resp = d.run(resp, false)
+	} else if resp = d.run(resp, false); resp == nil {
+		return // its messages must be read from disk
 	}
 	conn.ReplyTo(ticket, resp) //nolint:errcheck // a consumer that is gone does not care
 }
@@ -392,5 +408,6 @@ func (d *pulling) free() {
 	d.p, d.conn, d.group, d.topic, d.subscription = nil, nil, nil, nil, nil
 	d.header = protocol.PullMessageRequestHeader{}
 	d.get = engine.GetRequest{}
+	d.coldUntil, d.coldHeld, d.coldLoads = time.Time{}, false, 0
 	pullings.Put(d)
 }

@@ -286,6 +286,15 @@ func (l *CommitLog) Read(off message.PhyOffset) (mappedfile.Ref, bool, error) {
 	return l.q.Read(int64(off))
 }
 
+// Resident tells whether the bytes [off, off+n) of one file are in memory.
+func (l *CommitLog) Resident(off message.PhyOffset, n int) bool { return l.q.Resident(int64(off), n) }
+
+// Load brings the bytes [off, off+n) of one file into memory and waits for them.
+func (l *CommitLog) Load(off message.PhyOffset, n int) error { return l.q.Load(int64(off), n) }
+
+// Forget drops the bytes [off, off+n) of one file from memory, as far as they are on disk.
+func (l *CommitLog) Forget(off message.PhyOffset, n int) error { return l.q.Forget(int64(off), n) }
+
 // RemoveBefore deletes whole files that end at or below off, at most limit of
 // them and never the last.
 func (l *CommitLog) RemoveBefore(off message.PhyOffset, limit int) (int, error) {

@@ -55,6 +55,9 @@ type GetRequest struct {
 	MaxMsgs  int    // at most so many
 	MaxBytes int    // at most so many bytes, but always one message; 0 is no bound of the caller's
 	Filter   Filter // nil takes all
+	// HotOnly ends the get before a record that would have to be read from the
+	// device, which may take long and is what LoadCold is for.
+	HotOnly bool
 }
 
 // GetResult is what a Get found. It may be used again for the next Get once
@@ -74,6 +77,9 @@ type GetResult struct {
 	// SuggestSlave says that the reader is so far behind the end of the log
 	// that it reads from disk, and a slave could serve it.
 	SuggestSlave bool
+	// Cold says that a get that is HotOnly stopped before a record that is not in
+	// memory, at NextOffset. Without messages its Status is NoMatchedMessage.
+	Cold bool
 
 	held  []held
 	units [unitsPerRead]consumequeue.Unit
@@ -105,7 +111,7 @@ func (r *GetResult) reset() {
 	r.Release()
 	r.Status, r.NextOffset, r.MinOffset, r.MaxOffset = NoMatchedMessage, 0, 0, 0
 	r.Count, r.Bytes, r.SuggestSlave, r.last, r.page = 0, 0, false, -1, 0
-	r.Err = nil
+	r.Err, r.Cold = nil, false
 }
 
 // Get reads messages of a queue by Java's rules (DefaultMessageStore.getMessage):
@@ -160,6 +166,9 @@ type getter struct {
 func (g *getter) guardedScan(q *consumequeue.ConsumeQueue) (err error) {
 	defer vfs.CatchFaults(debug.SetPanicOnFault(true), &err)
 	g.scan(q)
+	if g.res.Cold {
+		g.res.NextOffset = g.at
+	}
 	return g.err
 }
 
@@ -229,7 +238,7 @@ func (g *getter) take(units []consumequeue.Unit) (full bool) {
 			continue
 		}
 		status := g.add(u)
-		if g.err != nil {
+		if g.err != nil || res.Cold {
 			return true
 		}
 		if res.Count > 0 {
@@ -276,6 +285,10 @@ func (g *getter) add(u consumequeue.Unit) GetStatus {
 	if !ok {
 		g.skipBelow = g.store.log.NextFile(u.Offset)
 		return MessageWasRemoving
+	}
+	if g.req.HotOnly && g.store.pages.cold(u) {
+		g.res.Cold = true
+		return NoMatchedMessage
 	}
 	if f := g.req.Filter; f != nil {
 		r, err := message.ParseRecord(record)

@@ -29,6 +29,8 @@ type Metrics struct {
 	MinPhyOffset, MaxPhyOffset                  message.PhyOffset
 	FlushedOffset, ConfirmOffset, ReputOffset   message.PhyOffset
 	DispatchBehindBytes                         int64
+	ColdLoads, ColdBytes, ColdDropped           int64 // parts of the log read for LoadCold; bytes; parts dropped again
+	ColdParts                                   int   // parts that are in memory by LoadCold
 	Queues                                      int
 	LogFiles, LogFilesMapped                    int
 	DiskUsedPercent                             int
@@ -48,6 +50,8 @@ func (s *Store) Metrics() Metrics {
 		FlushedOffset: s.log.FlushedOffset(), ConfirmOffset: s.log.ConfirmOffset(), ReputOffset: s.ReputOffset(),
 		Queues: len(s.queues.Queues()), LogFiles: len(s.log.Files()), LogFilesMapped: s.log.Mapped(),
 	}
+	m.ColdLoads, m.ColdBytes, m.ColdDropped = s.pages.loads.Load(), s.pages.loadedBytes.Load(), s.pages.dropped.Load()
+	m.ColdParts = s.pages.loaded()
 	m.DispatchBehindBytes = int64(m.ConfirmOffset - m.ReputOffset)
 	if percent, err := s.diskPercent(); err == nil {
 		m.DiskUsedPercent = percent

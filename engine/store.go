@@ -71,6 +71,7 @@ type Store struct {
 	marks        marker
 	metrics      counters
 	memoryWindow message.PhyOffset // bytes at the log's end taken to be in memory
+	pages        *coldPages
 	closing      chan struct{}
 	running      sync.WaitGroup
 }
@@ -175,6 +176,7 @@ func (s *Store) logOptions() *commitlog.Options {
 
 // start runs the background work.
 func (s *Store) start() {
+	s.pages = newColdPages(s.log, s.opts.Now)
 	s.log.Start()
 	if s.opts.ScrubBytesPerSecond > 0 {
 		s.running.Add(1)

@@ -483,7 +483,7 @@ func testMapRanges(t *testing.T, fsys FS, dir string) {
 		call func(off, n int) error
 	}
 	// In this order: locked pages refuse to be dropped.
-	calls := []rangeCall{{"sync", m.Sync}, {"lock", m.Lock}, {"unlock", m.Unlock}, {"preheat", m.Preheat}}
+	calls := []rangeCall{{"sync", m.Sync}, {"lock", m.Lock}, {"unlock", m.Unlock}, {"preheat", m.Preheat}, {"load", m.Load}, {"forget", m.Forget}}
 	for a := Normal; a < adviceCount; a++ {
 		calls = append(calls, rangeCall{fmt.Sprint("advise", a), func(off, n int) error { return m.Advise(off, n, a) }})
 	}
@@ -515,6 +515,14 @@ func testPreheat(t *testing.T, fsys FS, dir string) {
 		noErr(t, m.Preheat(0, len(want)))
 		if !bytes.Equal(m.Bytes(), want) {
 			t.Fatalf("writable=%v: preheating changed bytes", writable)
+		}
+		noErr(t, m.Forget(0, len(want)))
+		noErr(t, m.Load(0, len(want)))
+		if !m.Resident(0, len(want)) {
+			t.Fatalf("writable=%v: what was loaded is not there", writable)
+		}
+		if !bytes.Equal(m.Bytes(), want) {
+			t.Fatalf("writable=%v: forgetting and loading changed bytes", writable)
 		}
 	}
 }

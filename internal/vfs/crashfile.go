@@ -291,6 +291,9 @@ func (m *crashMapping) Advise(off, n int, a Advice) error {
 func (m *crashMapping) Lock(off, n int) error    { return m.nothing("mlock", off, n) }
 func (m *crashMapping) Unlock(off, n int) error  { return m.nothing("munlock", off, n) }
 func (m *crashMapping) Preheat(off, n int) error { return m.nothing("preheat", off, n) }
+func (m *crashMapping) Resident(off, n int) bool { return true }
+func (m *crashMapping) Load(off, n int) error    { return m.nothing("load", off, n) }
+func (m *crashMapping) Forget(off, n int) error  { return m.nothing("forget", off, n) }
 
 // nothing is what an operation does that changes neither bytes nor durability.
 func (m *crashMapping) nothing(op string, off, n int) error {

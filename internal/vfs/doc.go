@@ -5,7 +5,8 @@
 // keeps, page by page, what was synced, what was written since, and what was
 // there in between, and makes of it the file systems that a crash may leave.
 // FaultFS wraps another FS and fails, cuts short or delays the operations that
-// its rules name. Anonymous is memory without a file, outside the Go heap.
+// its rules name. ColdFS wraps another and has a page cache that can be emptied.
+// Anonymous is memory without a file, outside the Go heap.
 // Shutdown cuts the power of a real file system, for tests.
 //
 // Invariants:

@@ -43,6 +43,7 @@ const (
 	OpAdvise
 	OpMlock
 	OpPreheat
+	OpLoad
 	OpUnmap
 	opCount
 )
@@ -50,7 +51,7 @@ const (
 var opNames = [opCount]string{
 	"any", "open", "mkdir", "remove", "rename", "readdir", "stat", "syncdir", "lock", "usage", "syncall",
 	"close", "read", "write", "size", "truncate", "allocate", "zerorange", "sync", "syncdata", "syncrange",
-	"map", "mapsync", "advise", "mlock", "preheat", "unmap",
+	"map", "mapsync", "advise", "mlock", "preheat", "load", "unmap",
 }
 
 // String is the name of the operation, in lower case.
@@ -404,6 +405,14 @@ func (m *faultMapping) Unlock(off, n int) error { return m.inner.Unlock(off, n) 
 func (m *faultMapping) Preheat(off, n int) error {
 	return m.fs.then(OpPreheat, m.name, func() error { return m.inner.Preheat(off, n) })
 }
+
+func (m *faultMapping) Resident(off, n int) bool { return m.inner.Resident(off, n) }
+
+func (m *faultMapping) Load(off, n int) error {
+	return m.fs.then(OpLoad, m.name, func() error { return m.inner.Load(off, n) })
+}
+
+func (m *faultMapping) Forget(off, n int) error { return m.inner.Forget(off, n) }
 
 func (m *faultMapping) Unmap() error {
 	return m.fs.then(OpUnmap, m.name, m.inner.Unmap)

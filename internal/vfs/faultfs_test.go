@@ -120,6 +120,7 @@ func everyCall(fsys FS) map[Op]error {
 			errs[OpAdvise] = m.Advise(0, 1, Normal)
 			errs[OpMlock] = errors.Join(m.Lock(0, 1), m.Unlock(0, 1))
 			errs[OpPreheat] = m.Preheat(0, 1)
+			errs[OpLoad] = m.Load(0, 1)
 			errs[OpUnmap] = m.Unmap()
 		}
 		errs[OpClose] = file.Close()

@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -13,6 +14,8 @@ type osMapping struct {
 	name     string
 	data     []byte
 	writable bool
+	file     *osFile // what is mapped; nil for anonymous memory, and possibly closed
+	off      int64   // of data in it
 	checker  invariants.CloseChecker
 }
 
@@ -52,7 +55,7 @@ func (f *osFile) Map(off int64, n int, writable bool) (Mapping, error) {
 		return nil, pathError("mmap", f.name, err)
 	}
 	addRegion(data, f.name)
-	return &osMapping{name: f.name, data: data, writable: writable}, nil
+	return &osMapping{name: f.name, data: data, writable: writable, file: f, off: off}, nil
 }
 
 func (m *osMapping) Bytes() []byte {
@@ -145,6 +148,60 @@ func (m *osMapping) Preheat(off, n int) error {
 		return nil
 	}
 	return pathError("preheat", m.name, err)
+}
+
+// residentPiece is how many pages are asked after at once.
+const residentPiece = 256
+
+func (m *osMapping) Resident(off, n int) bool {
+	b, err := m.pages("mincore", off, n)
+	if err != nil {
+		return true
+	}
+	var present [residentPiece]byte
+	for len(b) > 0 {
+		piece := b[:min(len(b), residentPiece*pageSize)]
+		if _, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&piece[0])), uintptr(len(piece)), uintptr(unsafe.Pointer(&present[0]))); errno != 0 {
+			return true
+		}
+		for _, p := range present[:(len(piece)+pageSize-1)/pageSize] {
+			if p&1 == 0 {
+				return false
+			}
+		}
+		b = b[len(piece):]
+	}
+	return true
+}
+
+func (m *osMapping) Load(off, n int) error {
+	b, err := m.pages("load", off, n)
+	if err != nil || len(b) == 0 {
+		return err
+	}
+	// The first reads all of it at once, in requests as large as the device takes; the second waits for it.
+	_ = madvise(b, unix.MADV_WILLNEED)
+	err = madvise(b, unix.MADV_POPULATE_READ)
+	if err == unix.EINVAL { // a kernel before 5.14
+		touch(b, false)
+		return nil
+	}
+	return pathError("load", m.name, err)
+}
+
+func (m *osMapping) Forget(off, n int) error {
+	b, err := m.pages("forget", off, n)
+	if err != nil || len(b) == 0 {
+		return err
+	}
+	// Pages that a mapping refers to stay in the cache.
+	if err := madvise(b, unix.MADV_DONTNEED); err != nil {
+		return pathError("forget", m.name, err)
+	}
+	if m.file != nil {
+		m.file.advise(m.off+int64(off-off%pageSize), int64(len(b)), unix.FADV_DONTNEED)
+	}
+	return nil
 }
 
 func (m *osMapping) Unmap() error {

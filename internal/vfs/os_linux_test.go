@@ -155,3 +155,37 @@ func TestIsNoSpace(t *testing.T) {
 		t.Fatal("IsNoSpace is wrong")
 	}
 }
+
+// What is forgotten is read from the device when it is loaded, and only then.
+func TestForgetAndLoad(t *testing.T) {
+	const size = 64 * 4096
+	f := create(t, OS, filepath.Join(t.TempDir(), "f"))
+	want := bytes.Repeat([]byte("0123456789abcdef"), size/16)
+	_, err := f.WriteAt(want, 0)
+	noErr(t, err)
+	noErr(t, f.Sync())
+	m := mapFile(t, f, 0, size, true)
+	if !m.Resident(0, size) {
+		t.Fatal("what was just written is not in memory")
+	}
+	noErr(t, m.Forget(pageSize, size-2*pageSize))
+	if m.Resident(0, size) {
+		t.Skip("the file system keeps all in memory")
+	}
+	if !m.Resident(0, pageSize) {
+		t.Error("more was forgotten than asked for")
+	}
+	noErr(t, m.Load(2*pageSize+1, 10*pageSize))
+	if !m.Resident(2*pageSize, 10*pageSize) {
+		t.Error("what was loaded is not in memory")
+	}
+	noErr(t, m.Load(0, size))
+	if !m.Resident(0, size) || !bytes.Equal(m.Bytes(), want) {
+		t.Error("not all is in memory, or other bytes")
+	}
+	noErr(t, f.Close())
+	noErr(t, m.Forget(0, size))
+	if !bytes.Equal(m.Bytes(), want) {
+		t.Error("other bytes after the file was closed")
+	}
+}

@@ -157,6 +157,19 @@ func (m *osMapping) Preheat(off, n int) error {
 	return nil
 }
 
+// Resident says yes: there is no portable way to look into the cache.
+func (m *osMapping) Resident(off, n int) bool { return true }
+
+func (m *osMapping) Load(off, n int) error {
+	if err := m.check("load", off, n); err != nil {
+		return err
+	}
+	touch(m.data[off-off%pageSize:off+n], false)
+	return nil
+}
+
+func (m *osMapping) Forget(off, n int) error { return m.check("forget", off, n) }
+
 func (m *osMapping) Unmap() error {
 	if m.data == nil {
 		return pathError("munmap", m.name, os.ErrClosed)

@@ -128,6 +128,16 @@ type Mapping interface {
 	// further fault where the mapping is writable, and changes no byte even
 	// while others write. It dirties what it makes writable.
 	Preheat(off, n int) error
+	// Resident tells whether [off, off+n) is in memory, so that reading it does
+	// not wait for the device; true where the system does not tell.
+	Resident(off, n int) bool
+	// Load brings [off, off+n) into memory for reading, and waits for it in a
+	// system call: a goroutine that waits for a page it touched keeps its
+	// processor from all others.
+	Load(off, n int) error
+	// Forget has the system drop [off, off+n) from memory, as far as it is
+	// written to the device. The bytes stay, and come back when they are touched.
+	Forget(off, n int) error
 	// Unmap ends the mapping. A second call is an error.
 	Unmap() error
 }

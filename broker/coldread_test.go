@@ -1,0 +1,230 @@
+package broker
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rocketlog/rocketlog/internal/mappedfile"
+	"github.com/rocketlog/rocketlog/internal/vfs"
+	"github.com/rocketlog/rocketlog/remoting/protocol"
+)
+
+// startCold starts a broker with a backlog of so many messages in queue 0 of Cold that is on disk only.
+func startCold(t *testing.T, messages int, change func(*Options)) (*bench, *vfs.ColdFS) {
+	fs := vfs.NewColdFS(vfs.OS)
+	o := testOptions(t.TempDir())
+	o.FS = fs
+	if change != nil {
+		change(o)
+	}
+	before := startWith(t, o)
+	for i := range messages {
+		before.put("Cold", 0, fmt.Sprint(i, strings.Repeat("x", 4000)))
+	}
+	if err := before.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := startWith(t, o)
+	fs.Chill(filepath.Join(o.StorePathRootDir, "commitlog", mappedfile.FileName(0)))
+	return s, fs
+}
+
+// A backlog on disk comes whole and in order, read by the readers of cold messages.
+func TestColdPulls(t *testing.T) {
+	const messages = 300
+	s, fs := startCold(t, messages, nil)
+	for next := 0; next < messages; {
+		p := s.pull(pullHeader("readers", "Cold", 0, int64(next)))
+		s.wantCode(p.Command, protocol.Success)
+		for _, body := range p.bodies() {
+			if !strings.HasPrefix(body, fmt.Sprint(next, "x")) {
+				t.Fatalf("message %d is %.10q", next, body)
+			}
+			next++
+		}
+	}
+	m := s.Metrics()
+	if m.ColdPulls == 0 || m.ColdPulls > messages/32 || m.Store.ColdBytes == 0 || m.ColdWaiting != 0 {
+		t.Errorf("%d cold pulls of %d bytes, %d wait", m.ColdPulls, m.Store.ColdBytes, m.ColdWaiting)
+	}
+	if fs.Loaded() < messages*4000 {
+		t.Errorf("%d bytes were loaded", fs.Loaded())
+	}
+}
+
+// While a device takes its time over an old message, the same client sends and consumes new ones.
+func TestColdPullHoldsUpNobody(t *testing.T) {
+	s, fs := startCold(t, 10, nil)
+	gate, loading := make(chan struct{}), make(chan struct{}, 1)
+	fs.OnLoad = func(string, int, int) { loading <- struct{}{}; <-gate }
+	done := make(chan pulled)
+	go func() { done <- s.pull(pullHeader("readers", "Cold", 0, 0)) }()
+	<-loading
+	s.put("Hot", 0, "new")
+	s.dispatched("Hot", 0, 1)
+	if got := s.pull(pullHeader("readers", "Hot", 0, 0)).bodies(); len(got) != 1 || got[0] != "new" {
+		t.Errorf("the new message is %q", got)
+	}
+	select {
+	case p := <-done:
+		t.Fatalf("answered %d before the device", p.Code)
+	default:
+	}
+	close(gate)
+	if p := <-done; len(p.records) != 10 {
+		t.Errorf("%d messages, answer %d %q", len(p.records), p.Code, p.Remark)
+	}
+}
+
+// More pulls than may wait are refused, with the numbers.
+func TestColdPullsAreBounded(t *testing.T) {
+	s, fs := startCold(t, 10, func(o *Options) { o.MaxColdPulls = 1 })
+	gate := make(chan struct{})
+	var loads atomic.Int64
+	fs.OnLoad = func(string, int, int) { loads.Add(1); <-gate }
+	answers := make(chan pulled, coldReaders+1)
+	for i := range coldReaders + 1 { // one for each reader, and one that waits
+		go func() { answers <- s.pull(pullHeader("readers", "Cold", 0, 0)) }()
+		if i < coldReaders {
+			s.await("a reader to read", func() bool { return loads.Load() > int64(i) })
+		}
+	}
+	s.await("a pull to wait", func() bool { return s.cold.waiting() == 1 })
+	p := s.pull(pullHeader("readers", "Cold", 0, 0))
+	s.wantCode(p.Command, protocol.SystemBusy)
+	if want := "[COLD_PULLS]system busy, start flow control for a while: 1 pulls wait for messages that must be read from disk, at most 1 may"; p.Remark != want {
+		t.Errorf("remark %q", p.Remark)
+	}
+	close(gate)
+	for range coldReaders + 1 {
+		if p := <-answers; len(p.records) != 10 {
+			t.Errorf("%d messages, answer %d %q", len(p.records), p.Code, p.Remark)
+		}
+	}
+	if m := s.Metrics(); m.ColdRefused != 1 || m.ColdWaiting != 0 {
+		t.Errorf("%d refused, %d wait", m.ColdRefused, m.ColdWaiting)
+	}
+}
+
+// Where Java's thresholds are asked for, a group that pulls by push consumers is refused beyond its own.
+func TestColdQuotaRefusesPushConsumers(t *testing.T) {
+	s, _ := startCold(t, 300, func(o *Options) { o.ColdDataFlowControlEnable, o.CgColdReadThreshold = true, 1 })
+	s.heartbeat(s.client, "me", "readers", protocol.Clustering, 1, "Cold", "*")
+	if p := s.pull(pullHeader("readers", "Cold", 0, 0)); len(p.records) == 0 {
+		t.Fatalf("the first pull: %d %q", p.Code, p.Remark)
+	}
+	p := s.pull(pullHeader("readers", "Cold", 0, 250))
+	s.wantCode(p.Command, protocol.SystemBusy)
+	if !strings.Contains(p.Remark, "[COLD_QUOTA]This consumer group is reading cold data. It has been flow control: it read 262144 bytes from disk in 5s") {
+		t.Errorf("remark %q", p.Remark)
+	}
+	if p := s.pull(pullHeader("others", "Cold", 0, 250)); len(p.records) == 0 {
+		t.Errorf("another group: %d %q", p.Code, p.Remark)
+	}
+}
+
+func TestColdQuota(t *testing.T) {
+	now := time.Unix(1000, 0)
+	q := newColdQuota(func() time.Time { return now })
+	o := &Options{ColdDataFlowControlEnable: true, CgColdReadThreshold: 100, GlobalColdReadThreshold: 150}
+	exceeded := func(group string) bool { _, _, e := q.exceeded(group, o); return e }
+	q.spend("a", 99)
+	if exceeded("a") {
+		t.Error("a has 1 byte left")
+	}
+	q.spend("a", 1)
+	if !exceeded("a") || exceeded("b") {
+		t.Error("a alone has had all it may")
+	}
+	q.spend("b", 50)
+	if !exceeded("b") || exceeded("c") {
+		t.Error("all groups that read have had all they may; one that did not may begin, as in Java")
+	}
+	now = now.Add(coldQuotaWindow)
+	if exceeded("a") || exceeded("b") {
+		t.Error("a new window has begun")
+	}
+	o.ColdDataFlowControlEnable = false
+	q.spend("a", 1000)
+	if exceeded("a") {
+		t.Error("it is switched off")
+	}
+}
+
+// A disk whose syncs take longer the more is read from it: cold reads are slowed down until messages wait no longer than
+// twice what they wait without, go on at any rate, and go faster when the disk does.
+func TestColdPaceFollowsTheDisk(t *testing.T) {
+	for name, disk := range map[string]struct {
+		wait             func(readRate float64) time.Duration
+		rateMin, rateMax float64 // of reads in the last seconds, in MiB/s
+	}{
+		"not troubled": {func(float64) time.Duration { return 2 * time.Millisecond }, 300, 1 << 10},
+		"shared": { // waits double at 50 MiB/s
+			func(rate float64) time.Duration {
+				return time.Duration((1 + rate/50) * float64(4*time.Millisecond))
+			}, 20, 80},
+		"hopeless": { // any read hurts
+			func(rate float64) time.Duration {
+				if rate > 0 {
+					return 100 * time.Millisecond
+				}
+				return 4 * time.Millisecond
+			}, 0.5, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newColdPace(time.Now)
+				for range 100 { // producers alone
+					p.observe(disk.wait(0))
+					time.Sleep(10 * time.Millisecond)
+				}
+				time.Sleep(2 * coldQuiet)
+				const step = 10 * time.Millisecond
+				var read, recent float64
+				for tick := range 1500 {
+					for p.delay() == 0 {
+						p.spend(64 << 10)
+						read += 64.0 / 1024
+						recent += 64.0 / 1024
+					}
+					recent *= 0.9 // a tenth of what is read in a second
+					p.observe(disk.wait(recent * 10))
+					time.Sleep(step)
+					if tick == 999 {
+						read = 0
+					}
+				}
+				if rate := read / 5; rate < disk.rateMin || rate > disk.rateMax {
+					t.Errorf("%.1f MiB/s were read, want %v to %v; %+v", rate, disk.rateMin, disk.rateMax, p.state())
+				}
+			})
+		})
+	}
+}
+
+// A pull that has waited as long as it may is told why, and to ask again.
+func TestColdPullIsPutOff(t *testing.T) {
+	s, _ := startCold(t, 10, nil)
+	now := s.now()
+	s.cold.pace.now = func() time.Time { return now } // the bucket never fills
+	s.cold.pace.spend(1 << 30)
+	s.cold.pace.observe(123 * time.Millisecond)
+	s.cold.patience = 50 * time.Millisecond
+	begin := time.Now()
+	p := s.pull(pullHeader("readers", "Cold", 0, 3))
+	s.wantCode(p.Command, protocol.PullRetryImmediately)
+	if p.header.NextBeginOffset != 3 || !strings.HasPrefix(p.Remark, "[COLD_PACE]messages that must be read from disk are given out at 67108864 bytes/s") {
+		t.Errorf("next %d, remark %q", p.header.NextBeginOffset, p.Remark)
+	}
+	if waited := time.Since(begin); waited < s.cold.patience {
+		t.Errorf("answered after %v", waited)
+	}
+	if m := s.Metrics(); m.ColdDelayed != 1 {
+		t.Errorf("%d delayed", m.ColdDelayed)
+	}
+}
