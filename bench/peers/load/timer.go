@@ -120,8 +120,13 @@ func Lateness(c Config) (measure.Result, error) {
 	defer l.close()
 	var latency bench.Latency
 	received, early := int64(0), int64(0)
+	due := int64(0)
 	if _, err := follow(l, c, func(m record) {
-		late := time.Since(time.UnixMilli(int64(binary.BigEndian.Uint64(m.body()))))
+		mine := int64(binary.BigEndian.Uint64(m.body()))
+		if mine < due || mine >= due+1000 {
+			return // what made the topic, dispatched late
+		}
+		late := time.Since(time.UnixMilli(mine))
 		if late < 0 {
 			early++
 		}
@@ -133,7 +138,7 @@ func Lateness(c Config) (measure.Result, error) {
 	r := &sendRun{config: c, loop: l, millis: time.Now().UnixMilli(), sendMax: c.Messages}
 	var at int
 	r.template, at = newTimerTemplate(c.Topic, c.BodySize)
-	due := time.Now().Add(leadTime).Truncate(time.Second).UnixMilli()
+	due = time.Now().Add(leadTime).Truncate(time.Second).UnixMilli()
 	sent := int64(0)
 	r.vary = func(frame []byte, _ uint64) {
 		mine := due + sent*1000/c.Messages

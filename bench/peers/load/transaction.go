@@ -194,8 +194,12 @@ func (t *transactor) onAnswer(frame []byte) error {
 
 func (r *transactionRun) onRecord(m record) {
 	body := m.body()
+	who := binary.BigEndian.Uint64(body[bodyWho:])
+	if who >= uint64(len(r.senders)) {
+		return // what made the topic, dispatched late
+	}
 	r.latency.Record(r.loop.now - time.Duration(binary.BigEndian.Uint64(body[bodyTimeAt:])))
 	r.delivered++
 	r.lastAt = r.loop.now
-	r.senders[binary.BigEndian.Uint64(body[bodyWho:])].send()
+	r.senders[who].send()
 }
