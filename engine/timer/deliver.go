@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -16,6 +17,9 @@ const (
 	batchSize = 1024
 	// partSize bounds the units of a slot that are held at a time.
 	partSize = 64 << 10
+	// yieldEvery is after how many puts those come to run that hand the messages on. A slot is put without a wait where the
+	// store does not wait for the disk, and on few cores its first messages would else be late by turns of 10 ms.
+	yieldEvery = 32
 )
 
 // work is what the run goroutine has at hand.
@@ -217,7 +221,10 @@ func (t *Timer) deliverUnits(units []unit) error {
 			return err
 		}
 	}
-	for _, u := range units {
+	for i, u := range units {
+		if i%yieldEvery == yieldEvery-1 {
+			runtime.Gosched()
+		}
 		err := t.queue.Record(u.phy, func(r message.Record) { t.deliverRecord(u, r) })
 		switch {
 		case isGone(err):
