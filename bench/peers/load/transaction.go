@@ -76,6 +76,8 @@ type transactionRun struct {
 	latency   bench.Latency
 	delivered int64
 	lastAt    time.Duration // of a delivery
+	failed    int64         // half messages that were refused
+	failure   string
 }
 
 // transactor is the state of one producer's connection.
@@ -110,7 +112,7 @@ func Transactions(c Config) (measure.Result, error) {
 	if err := r.runFor(c.Warmup); err != nil {
 		return measure.Result{}, err
 	}
-	r.delivered, r.latency = 0, bench.Latency{}
+	r.delivered, r.latency, r.failed, r.failure = 0, bench.Latency{}, 0, ""
 	m, err := startMeter(c.ServerPID)
 	if err != nil {
 		return measure.Result{}, err
@@ -118,7 +120,7 @@ func Transactions(c Config) (measure.Result, error) {
 	if err := r.runFor(c.Measure); err != nil {
 		return measure.Result{}, err
 	}
-	return m.finish(measure.Result{Messages: r.delivered}, &r.latency)
+	return m.finish(measure.Result{Messages: r.delivered, Failed: r.failed, FirstFailure: r.failure}, &r.latency)
 }
 
 func (r *transactionRun) open(id uint64) error {
@@ -177,9 +179,16 @@ func (t *transactor) onAnswer(frame []byte) error {
 	if err != nil {
 		return err
 	}
+	if a.code != codeSuccess { // a broker that is too busy: another one
+		if t.run.failed++; t.run.failure == "" {
+			t.run.failure = "half message: " + a.describe()
+		}
+		t.send()
+		return nil
+	}
 	queueOffset, ok := number(a.header, nameQueueOffset)
 	at := bytes.Index(a.header, nameMessageID)
-	if a.code != codeSuccess || !ok || at < 0 || len(a.header) < at+len(nameMessageID)+messageIDSize {
+	if !ok || at < 0 || len(a.header) < at+len(nameMessageID)+messageIDSize {
 		return errors.New("half message: " + a.describe())
 	}
 	id := a.header[at+len(nameMessageID):][:messageIDSize]

@@ -9,8 +9,8 @@ import (
 	"github.com/rocketlog/rocketlog/bench/peers/measure"
 )
 
-// coldBacklog is how many messages of 1 KiB are on disk only: about 4 GiB, so that no scan that is measured is at their end.
-const coldBacklog = 3_400_000
+// coldBacklog is how many messages of 1 KiB are on disk only: about 1.8 GiB, so that no scan that is measured is at their end.
+const coldBacklog = 1_500_000
 
 // coldStudy sends while a consumer reads what is on disk only. Sends go one at a time on each connection: what is measured is
 // how long one takes.
