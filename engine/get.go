@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 
 	"github.com/rocketlog/rocketlog/consumequeue"
 	"github.com/rocketlog/rocketlog/internal/mappedfile"
@@ -81,15 +82,17 @@ type GetResult struct {
 	// memory, at NextOffset. Without messages its Status is NoMatchedMessage.
 	Cold bool
 
-	held  []held
-	units [unitsPerRead]consumequeue.Unit
-	last  message.PhyOffset // end of the last segment
-	page  message.PhyOffset // pages before this one were touched
+	held []held
+	last message.PhyOffset // end of the last segment
+	page message.PhyOffset // pages before this one were touched
 }
 
 // unitsPerRead is how many queue entries are read at once; a pull of
 // RocketMQ's clients asks for 32 messages.
 const unitsPerRead = 64
+
+// readUnits are for use again. They are not the result's: that of a pull which waits for messages is kept.
+var readUnits = sync.Pool{New: func() any { return new([unitsPerRead]consumequeue.Unit) }}
 
 // queueUnitSize is the size of a queue entry on disk, which bounds are given in.
 const queueUnitSize = 20
@@ -185,13 +188,15 @@ func (g *getter) fail(err error) {
 // scan collects messages from the asked offset until the batch is full.
 func (g *getter) scan(q *consumequeue.ConsumeQueue) {
 	res := g.res
+	units := readUnits.Get().(*[unitsPerRead]consumequeue.Unit)
+	defer readUnits.Put(units)
 	lookAt := max(g.store.opts.MaxFilterMessageSize/queueUnitSize, g.req.MaxMsgs)
 	for res.NextOffset < res.MaxOffset && g.looked < lookAt {
 		want := min(unitsPerRead, lookAt-g.looked)
 		if g.req.Filter == nil {
 			want = min(want, max(1, g.req.MaxMsgs-res.Count))
 		}
-		n, err := q.Read(res.NextOffset, res.units[:want])
+		n, err := q.Read(res.NextOffset, units[:want])
 		if err != nil {
 			g.unreadable(q, err)
 		}
@@ -205,7 +210,7 @@ func (g *getter) scan(q *consumequeue.ConsumeQueue) {
 			}
 			break
 		}
-		if g.take(res.units[:n]) {
+		if g.take(units[:n]) {
 			break
 		}
 	}

@@ -18,7 +18,7 @@
 // # Concurrency
 //
 // Each connection has a goroutine that reads, [Conn.run], which also runs its inline handlers and writes their answers, one
-// write for all that it found in one read; and a second, writer.runFlush, begun when something is sent from elsewhere. A
+// write for all that it found in one read; and, while something is sent from elsewhere, a second, writer.flushAll. A
 // [Pool] has its own. A Server's Close and a Client's wait for all of them. Locks: Server.mu, Client.mu, Conn.state,
 // Conn.calls, writer.mu and Pool.mu are leaves: none is held while another is taken, nor during I/O or a callback.
 //

@@ -76,7 +76,7 @@ func (o *Options) ensureDefaults() {
 	o.Listener.ensureDefaults()
 }
 
-// tick is how often a connection looks after itself: its peer's silence, slow frames, buffers grown too large.
+// tick is how often a connection on which something is under way looks after itself: its peer's silence, slow frames, buffers grown too large.
 func (o *Options) tick() time.Duration {
 	t := min(o.FrameTimeout/4, 10*time.Second)
 	if o.IdleTimeout > 0 {

@@ -69,10 +69,28 @@ func (r *reader) beforeRead() {
 	if !r.partial.IsZero() {
 		r.partial = r.partial.Add(now.Sub(r.now))
 	}
-	if tick := r.c.opts.tick(); r.deadline.Sub(now) < tick/2 {
+	tick := r.c.opts.tick()
+	if r.partial.IsZero() && len(r.buf) == readBufferMin {
+		tick = r.untilIdle(now)
+	}
+	if left := r.deadline.Sub(now); left < tick/2 || left > tick {
 		r.deadline = now.Add(tick)
 		r.c.nc.SetReadDeadline(r.deadline) //nolint:errcheck // the next read says what is wrong
 	}
+}
+
+// quietTick is how often a connection is looked after that may be silent for ever.
+const quietTick = time.Hour
+
+// untilIdle is when a connection on which nothing is under way must be looked after: 10,000 consumers that long-poll are not to
+// be woken for nothing.
+func (r *reader) untilIdle(now time.Time) time.Duration {
+	idle := r.c.opts.IdleTimeout
+	if idle <= 0 {
+		return quietTick
+	}
+	silent := now.UnixNano() - max(r.lastRead.UnixNano(), r.c.lastWrite.Load())
+	return max(idle-time.Duration(silent), 0) + time.Millisecond
 }
 
 // checkRead looks at how a read ended, and at how long the peer has been silent or slow.

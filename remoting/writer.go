@@ -41,8 +41,8 @@ type cut struct {
 // Whoever has something to send appends it to out. Exactly one goroutine writes at a time, who holds writing, without the
 // lock: the reader at the end of each round, for what was answered meanwhile, or the flusher for everything else.
 type writer struct {
-	c    *Conn
-	kick chan struct{} // wakes the flusher; one place
+	c        *Conn
+	runFlush func() // flushes; made once
 
 	mu struct {
 		sync.Mutex
@@ -50,7 +50,7 @@ type writer struct {
 		spare     batch // the other of two, empty
 		gathering bool  // the reader is in a round, and will flush at its end
 		writing   bool
-		flusher   bool // started
+		flusher   bool // runs
 		closed    bool
 	}
 	drained sync.Cond // a write has ended, or the connection is closed
@@ -62,7 +62,7 @@ type writer struct {
 
 func (w *writer) init(c *Conn) {
 	w.c = c
-	w.kick = make(chan struct{}, 1)
+	w.runFlush = w.flushAll
 	w.drained.L = &w.mu
 }
 
@@ -78,10 +78,8 @@ func (w *writer) put(cmd *Command) error {
 	held, err := w.mu.out.add(cmd)
 	full := w.mu.out.bytes > w.c.opts.WriteMax
 	wake := err == nil && !w.mu.gathering && !w.mu.writing
-	if wake && !w.mu.flusher {
-		w.mu.flusher = true
-		w.c.wg.Add(1)
-		go w.runFlush()
+	if wake {
+		w.startFlusherLocked()
 	}
 	w.mu.Unlock()
 	if !held {
@@ -92,16 +90,14 @@ func (w *writer) put(cmd *Command) error {
 		w.c.close(fmt.Errorf("%w: over %d bytes wait for it", ErrSlowReader, w.c.opts.WriteMax))
 		return w.c.closedError()
 	}
-	if wake {
-		w.wake()
-	}
 	return err
 }
 
-func (w *writer) wake() {
-	select {
-	case w.kick <- struct{}{}:
-	default:
+func (w *writer) startFlusherLocked() {
+	if !w.mu.flusher {
+		w.mu.flusher = true
+		w.c.wg.Add(1)
+		go w.runFlush()
 	}
 }
 
@@ -204,15 +200,10 @@ func (w *writer) writeLocked() error {
 	}
 	err := w.writeBatch()
 	more := err == nil && w.mu.out.bytes > 0 && !w.mu.gathering && !w.mu.closed
-	if more && !w.mu.flusher {
-		w.mu.flusher = true
-		w.c.wg.Add(1)
-		go w.runFlush()
+	if more {
+		w.startFlusherLocked()
 	}
 	w.mu.Unlock()
-	if more {
-		w.wake()
-	}
 	return err
 }
 
@@ -281,25 +272,20 @@ func (w *writer) writeSegments(b *batch) error {
 	return err
 }
 
-// runFlush writes what others than the reader put.
-func (w *writer) runFlush() {
+// flushAll writes what others than the reader put, and ends when there is nothing more: a connection that is quiet does not
+// pay for a second stack. What comes while somebody else writes is seen to by them.
+func (w *writer) flushAll() {
 	defer w.c.wg.Done()
-	for {
-		select {
-		case <-w.kick:
-		case <-w.c.done:
+	w.mu.Lock()
+	for w.mu.out.bytes > 0 && !w.mu.writing && !w.mu.gathering && !w.mu.closed {
+		if err := w.writeBatch(); err != nil {
+			w.mu.Unlock()
+			w.c.close(err)
 			return
 		}
-		w.mu.Lock()
-		for w.mu.out.bytes > 0 && !w.mu.writing && !w.mu.gathering && !w.mu.closed {
-			if err := w.writeBatch(); err != nil {
-				w.mu.Unlock()
-				w.c.close(err)
-				return
-			}
-		}
-		w.mu.Unlock()
 	}
+	w.mu.flusher = false
+	w.mu.Unlock()
 }
 
 // close drops what is not written.
