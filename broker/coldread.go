@@ -96,6 +96,7 @@ func (c *coldReads) runHeld(d *pulling) {
 		return
 	}
 	if err := c.take(d); err != nil {
+		c.b.stats.refusal(err)
 		d.answerError(err)
 	}
 }

@@ -232,6 +232,7 @@ func (d *pulling) run(resp *remoting.Command, mayHold bool) *remoting.Command {
 		if err == nil {
 			return nil // it is answered when its messages are read
 		}
+		b.stats.refusal(err)
 		d.free()
 		c := call{resp: resp}
 		c.fail(err)
