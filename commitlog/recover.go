@@ -72,6 +72,16 @@ func (l *CommitLog) Truncate(off, durable message.PhyOffset, zero bool) error {
 	return nil
 }
 
+// Cut is Truncate while a flusher runs, which is kept out: what was behind off
+// never comes back, not after a power loss either. Nothing may be appended meanwhile.
+func (l *CommitLog) Cut(off message.PhyOffset) error {
+	l.flushMu.Lock()
+	defer l.flushMu.Unlock()
+	l.commitMu.Lock()
+	defer l.commitMu.Unlock()
+	return l.Truncate(off, l.FlushedOffset(), true)
+}
+
 // Reset empties the log and lets it begin at off. Nothing may be appended
 // meanwhile; a flusher that runs is kept out.
 func (l *CommitLog) Reset(off message.PhyOffset) error {

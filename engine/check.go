@@ -127,13 +127,16 @@ type checker struct {
 	lives    map[consumequeue.Key]*queueLife // of each queue as the log says
 	newest   int64                           // store time of the newest record
 	again    map[string]bool                 // topics that were deleted and made again
-	holes    bool                            // the log is damaged: messages may be missing
-	damaged  damagedQueues                   // those that cannot be opened
+	// shown is how far a clean stop dispatched, if not all: the rest was not confirmed.
+	shown   message.PhyOffset
+	holes   bool          // the log is damaged: messages may be missing
+	damaged damagedQueues // those that cannot be opened
 }
 
 // queueLife is what the log says of a queue since its topic was made, or made again.
 type queueLife struct {
-	next message.QueueOffset // end of the queue
+	next  message.QueueOffset // end of the queue
+	shown message.QueueOffset // the same without what was not confirmed
 	// held are the entries that disagree. They are no problem if it turns out
 	// that the topic was deleted and made again: then they are of its next life.
 	held  []Problem
@@ -160,6 +163,10 @@ func (c *checker) run() error {
 	o.ReadOnly = true
 	if s.log, err = commitlog.Open(s.fs, s.opts.CommitLogDir, o); err != nil {
 		return err
+	}
+	c.shown = math.MaxInt64
+	if w, ok := s.readWaymark(); ok && r.Clean && w.clean && s.log.Holds(w.seal) && w.queues < w.seal.End {
+		c.shown = w.queues
 	}
 	if err := c.openQueues(); err != nil {
 		return err
@@ -297,6 +304,9 @@ func (c *checker) checkEntry(d *dispatcher, off message.PhyOffset, m message.Rec
 		c.addRecord(off, "the record is message %d of %v, expected %d", at, key, l.next)
 	}
 	l.next = at + 1
+	if off < c.shown {
+		l.shown = l.next
+	}
 	q := s.queues.Queue(key.Topic, key.QueueID)
 	if q == nil || at < q.MinOffset() {
 		return // reported with the queue's ends, or expired
@@ -346,13 +356,14 @@ func (c *checker) checkQueueEnds() {
 		r.Found += l.found - len(l.held)
 		if have := q.MaxOffset(); have > l.next && !c.holes {
 			r.addQueue(key, l.next, "the queue goes on to %d, the log ends it here", have)
-		} else if have < l.next && r.Clean {
-			r.addQueue(key, have, "the queue ends here, the log has messages up to %d", l.next)
+		} else if have < l.shown && r.Clean {
+			r.addQueue(key, have, "the queue ends here, the log has messages up to %d", l.shown)
 		}
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(c.lives), compareKeys) {
-		want := c.lives[key].next
+		want := c.lives[key].shown
 		switch {
+		case want == 0: // none is confirmed
 		case len(s.queues.TopicQueues(key.Topic)) == 0, c.again[key.Topic]:
 			if r.badQueues[key] {
 				continue // cannot be opened, and that is said

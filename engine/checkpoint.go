@@ -79,15 +79,12 @@ func (s *Store) checkpoint(clean bool) error {
 		return err
 	}
 	w.seal = seal
-	c := Checkpoint{
+	if err := s.writeJavaCheckpoint(Checkpoint{
 		PhysicMsgTimestamp: reputTime, LogicsMsgTimestamp: reputTime, IndexMsgTimestamp: w.index.SealedTime,
-		LogicsPhysicalOffset: reput,
-	}
-	// As Java does: its fields lie in one sector.
-	if err := s.writeInPlace(checkpointName, c.encode(), vfs.File.Sync); err != nil {
+		LogicsPhysicalOffset: reput, ConfirmPhyOffset: s.confirmedAt(reput),
+	}); err != nil {
 		return err
 	}
-	s.checkpoints.java = c
 	if err := vfs.WriteFileAtomic(s.fs, filepath.Join(s.dir, waymarkName), w.encode()); err != nil {
 		return err
 	}
@@ -121,6 +118,16 @@ func (s *Store) queueUnits() (sum int64) {
 	return sum
 }
 
+// writeJavaCheckpoint writes Java's checkpoint as Java does: its fields lie in one
+// sector. The caller holds s.checkpoints.
+func (s *Store) writeJavaCheckpoint(c Checkpoint) error {
+	if err := s.writeInPlace(checkpointName, c.encode(), vfs.File.Sync); err != nil {
+		return err
+	}
+	s.checkpoints.java = c
+	return nil
+}
+
 // writeInPlace writes a small file, whose fields lie in one sector, and has sync
 // make it as durable as it has to be.
 func (s *Store) writeInPlace(name string, content []byte, sync func(vfs.File) error) error {
@@ -152,7 +159,7 @@ func ReadCheckpoint(fsys vfs.FS, dir string) (Checkpoint, error) {
 // damaged costs time at open and nothing else.
 func (s *Store) readWaymark() (waymark, bool) {
 	path := filepath.Join(s.dir, waymarkName)
-	for _, name := range []string{path, path + ".bak"} {
+	for _, name := range []string{path, path + vfs.BackupSuffix} {
 		b, err := vfs.ReadFile(s.fs, name)
 		if err != nil {
 			continue

@@ -25,6 +25,7 @@ const (
 type marker struct {
 	cache uint64 // hash of the page cache's name, 0 when that is not known
 	due   chan struct{}
+	busy  sync.Mutex // of one who makes a mark, or takes it back
 
 	mu      sync.Mutex // held while the file is written, or read by a scrub
 	written []byte     // what the last mark wrote, nil before the first
@@ -66,6 +67,8 @@ func (s *Store) mark() error {
 	if s.marks.cache == 0 {
 		return nil
 	}
+	s.marks.busy.Lock()
+	defer s.marks.busy.Unlock()
 	s.progress.Lock()
 	w := waymark{queues: s.progress.reput, queueUnits: s.progress.units, cache: s.marks.cache}
 	s.progress.Unlock()
@@ -79,10 +82,15 @@ func (s *Store) mark() error {
 	if w.seal, err = s.log.SealAt(w.queues); err != nil {
 		return err
 	}
+	return s.writeMark(w.encode())
+}
+
+// writeMark makes content that of the mark's file.
+func (s *Store) writeMark(content []byte) error {
 	s.marks.mu.Lock()
 	defer s.marks.mu.Unlock()
-	s.marks.written = w.encode()
-	return s.writeInPlace(markName, s.marks.written, func(vfs.File) error { return nil })
+	s.marks.written = content
+	return s.writeInPlace(markName, content, func(vfs.File) error { return nil })
 }
 
 // readMark returns the last mark, if it holds.

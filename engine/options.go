@@ -120,6 +120,10 @@ type Options struct {
 	// Following makes the store a slave's [brokerRole=SLAVE]: puts are refused,
 	// AppendRaw copies the master's log.
 	Following bool
+	// ConfirmedOnly dispatches, and so shows to readers, only what Confirm says
+	// that no other master can take back [enableAutoSwitchHA]. How far that was is
+	// kept for the next open.
+	ConfirmedOnly bool
 	// ScrubBytesPerSecond is how much of the store is read to be verified, in the
 	// background, see Store.Scrub. It is not one of RocketMQ's
 	// [scrubBytesPerSecond]. Zero is 4 MiB, negative off.

@@ -59,6 +59,9 @@ func (s *Store) recover() error {
 	if err := s.queues.CorrectMinOffset(s.log.MinOffset()); err != nil {
 		return err
 	}
+	if err := s.numberUndispatched(); err != nil {
+		return err
+	}
 	if p.ours == nil {
 		// From here on the log is our own, and a waymark says so: the next
 		// recovery can tell a torn record of ours, which it cannot of Java's.
@@ -174,6 +177,9 @@ func (s *Store) plan() (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
+	if s.opts.ConfirmedOnly {
+		s.limit.Store(int64(cp.ConfirmPhyOffset))
+	}
 	p := plan{clean: clean, trust: commitlog.Java, indexAt: cp.IndexMsgTimestamp, from: s.log.MinOffset()}
 	if w, ok := s.readWaymark(); ok && s.log.Holds(w.seal) {
 		p.ours, p.trust = &w, commitlog.Own
@@ -212,7 +218,10 @@ func (s *Store) recoverQueues(p plan, end message.PhyOffset) (message.PhyOffset,
 		if err := s.queues.Recover(end, s.log.MinOffset(), end, true); err != nil {
 			return 0, err
 		}
-		// A clean stop leaves no backlog, but a Java broker's queues that were
+		if s.stoppedBehind(p, end) {
+			return p.queues, nil
+		}
+		// Else a clean stop leaves no backlog, but a Java broker's queues that were
 		// all deleted by hand are built again, as Java does.
 		return min(max(s.queues.MaxPhy(), p.from), end, s.queuesFrom(p)), nil
 	}
@@ -226,6 +235,12 @@ func (s *Store) recoverQueues(p plan, end message.PhyOffset) (message.PhyOffset,
 		err = s.queues.Recover(from, s.log.MinOffset(), end, false)
 	}
 	return from, err
+}
+
+// stoppedBehind tells whether the last run ended cleanly, and with records that
+// were not confirmed, and so not dispatched.
+func (s *Store) stoppedBehind(p plan, end message.PhyOffset) bool {
+	return p.clean && p.ours != nil && p.ours.clean && end == p.ours.seal.End && p.queues < end
 }
 
 // queuesFrom is where dispatch begins at the latest after a clean stop: at the
@@ -247,6 +262,9 @@ func (s *Store) recoverIndex(p plan, end message.PhyOffset) (message.PhyOffset, 
 	}
 	if s.reindex {
 		return s.log.MinOffset(), nil
+	}
+	if s.stoppedBehind(p, end) {
+		return min(from, p.queues), nil
 	}
 	if p.clean && p.ours == nil {
 		return end, nil // Java's index is complete after a clean stop

@@ -26,6 +26,7 @@ type dispatcher struct {
 	arrival    Arrival
 	light      []lightEntry      // of the record in hand
 	hand       message.PhyOffset // of the record in hand, or a blank before it
+	asked      message.PhyOffset // how far it was to dispatch at most
 	count      int               // records dispatched
 	units      int64             // sum of the ends of all queues
 	lastTime   int64             // store time of the last record
@@ -105,7 +106,7 @@ func (d *dispatcher) await() bool {
 		time.Sleep(busyPause)
 		select {
 		case <-s.closing:
-			return s.log.ConfirmOffset() > d.it.Limit() && s.stalled.Load() == nil
+			return s.dispatchable() > d.asked && s.stalled.Load() == nil
 		default:
 			return true
 		}
@@ -113,7 +114,7 @@ func (d *dispatcher) await() bool {
 	s.log.ShareClock(0)
 	d.rewind(d.it.Offset()) // holds no file while asleep
 	d.parked.Store(true)
-	if s.log.ConfirmOffset() > d.it.Limit() || len(s.damage) > 0 {
+	if s.dispatchable() > d.asked || len(s.damage) > 0 {
 		if d.parked.CompareAndSwap(true, false) {
 			return true
 		}
@@ -123,7 +124,7 @@ func (d *dispatcher) await() bool {
 		return true
 	case <-s.closing:
 		// A notify that won the race has nobody to send to but the buffer.
-		return s.log.ConfirmOffset() > d.it.Limit() && s.stalled.Load() == nil
+		return s.dispatchable() > d.asked && s.stalled.Load() == nil
 	}
 }
 
@@ -154,7 +155,8 @@ func (d *dispatcher) stall(cause error) bool {
 // records: publishing each one costs more than it tells.
 const publishEvery = 64
 
-// dispatchTo dispatches the records up to limit. After an error it begins again,
+// dispatchTo dispatches the records up to limit, as far as readers may see
+// them. After an error it begins again,
 // when called again, with the record that could not be dispatched.
 func (d *dispatcher) dispatchTo(limit message.PhyOffset, arrived func(*Arrival)) error {
 	err := vfs.Guarded(func() error { return d.dispatchRecords(limit, arrived) })
@@ -169,11 +171,18 @@ func (d *dispatcher) dispatchRecords(limit message.PhyOffset, arrived func(*Arri
 		d.rewind(first) // a slave's log began in the middle of its master's
 	}
 	d.it.Extend(limit)
-	for {
+	// Java's slaves acknowledge parts of records, and so may what is confirmed end.
+	visible := message.PhyOffset(d.store.limit.Load())
+	d.asked = max(d.asked, min(limit, visible))
+	for d.it.Offset() < visible {
 		d.hand = d.it.Offset()
 		r, ok := d.it.Next()
 		if !ok {
 			break
+		}
+		if d.it.Offset() > visible {
+			d.rewind(d.it.Offset() - message.PhyOffset(len(r)))
+			return nil
 		}
 		if err := d.dispatch(r, arrived); err != nil {
 			d.rewind(d.it.Offset() - message.PhyOffset(len(r)))

@@ -16,9 +16,11 @@ import (
 func (r *scrub) checkState() error {
 	s := r.store
 	s.checkpoints.Lock()
-	damaged, err := r.compareFiles(map[string][]byte{
-		checkpointName: s.checkpoints.java.encode(), waymarkName: s.checkpoints.ours.encode(),
-	})
+	files := map[string][]byte{checkpointName: s.checkpoints.java.encode()}
+	if s.checkpoints.ours != (waymark{}) { // a truncation takes it back until the next checkpoint
+		files[waymarkName] = s.checkpoints.ours.encode()
+	}
+	damaged, err := r.compareFiles(files)
 	s.checkpoints.Unlock()
 	if err != nil {
 		return err

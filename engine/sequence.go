@@ -57,6 +57,25 @@ func (s *Store) newSequenceLocked(key consumequeue.Key) *commitlog.Sequence {
 	return seq
 }
 
+// numberUndispatched takes in what the queues do not tell of the offsets: the
+// records behind what may be read.
+func (s *Store) numberUndispatched() error {
+	if !s.opts.ConfirmedOnly {
+		return nil
+	}
+	it := s.log.Iterate(s.ReputOffset(), s.log.MaxOffset(), commitlog.Dispatched)
+	defer it.Close()
+	for {
+		r, ok := it.Next()
+		if !ok {
+			return it.Err()
+		}
+		if inQueue(r) {
+			s.newSequence(consumequeue.Key{Topic: string(r.Topic()), QueueID: r.QueueID()}).Set(r.QueueOffset() + 1)
+		}
+	}
+}
+
 // forgetSequences drops the sequences of a deleted topic.
 func (s *Store) forgetSequences(topic string) {
 	s.seqs.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -42,6 +43,8 @@ type Store struct {
 	// reput is the offset up to which records are dispatched, written by the
 	// dispatcher.
 	reput atomic.Int64
+	// limit is how far readers may see the log; see Confirm.
+	limit atomic.Int64
 	// recount asks the dispatcher to sum up the ends of all queues anew.
 	recount atomic.Bool
 	// progress is reput with what was true at that moment.
@@ -131,6 +134,7 @@ func newStore(dir string, opts *Options) (*Store, error) {
 	s.marks.due = make(chan struct{}, 1)
 	s.damage = make(chan damage, 16)
 	s.dispatch = &dispatcher{store: s, wake: make(chan struct{}, 1)}
+	s.limit.Store(math.MaxInt64)
 	s.SetReplicator(nil)
 	return s, nil
 }
@@ -279,7 +283,8 @@ func (s *Store) MaxPhyOffset() message.PhyOffset { return s.log.MaxOffset() }
 // FlushedOffset returns the offset below which the log is on disk.
 func (s *Store) FlushedOffset() message.PhyOffset { return s.log.FlushedOffset() }
 
-// ConfirmOffset returns the offset up to which records may be dispatched.
+// ConfirmOffset returns the offset up to which the log is as durable as it
+// promises, and may be copied.
 func (s *Store) ConfirmOffset() message.PhyOffset { return s.log.ConfirmOffset() }
 
 // ReputOffset returns the offset up to which records are dispatched.

@@ -30,6 +30,8 @@ const (
 	Applied                       // what DoAppend asked for is in the log, as durable as it promises
 	Ticked                        // time went by
 	Disconnected                  // Conn
+	Answered                      // with epochs: the master's greeting came: Epochs, Offset is the end of its log
+	Ruled                         // with epochs: who decides on the in-sync set has: Members, SetEpoch
 )
 
 // Input is something that happened.
@@ -47,6 +49,12 @@ type Input struct {
 	Size   int
 	Raw    []byte
 	Waiter Waiter
+
+	Epoch    EpochEntry        // of a frame
+	Confirm  message.PhyOffset // of a frame
+	Epochs   Epochs
+	Members  []int64 // broker ids, the master's own included
+	SetEpoch int32
 }
 
 // EffectKind says what is to be done.
@@ -54,11 +62,16 @@ type EffectKind int
 
 // What is to be done, and the fields of Effect that say how.
 const (
-	DoSend   EffectKind = iota // to Conn: the log from Offset, Size bytes at most, none is a heartbeat; then Sent
-	DoClose                    // Conn, for Err
-	DoAnswer                   // Waiter: Err
-	DoAppend                   // Raw at Offset; then Applied
-	DoReport                   // Offset to the master
+	DoSend     EffectKind = iota // to Conn: the log from Offset, Size bytes at most, none is a heartbeat; then Sent
+	DoClose                      // Conn, for Err
+	DoAnswer                     // Waiter: Err
+	DoAppend                     // Raw at Offset; then Applied
+	DoReport                     // Offset to the master
+	DoGreet                      // Conn is told of Epochs and Offset; then Sent with Size 0. Of a slave: it says who it is
+	DoTruncate                   // the log is to end at Offset
+	DoKeep                       // Epochs are to be durable before what follows
+	DoConfirm                    // readers may see the log up to Offset
+	DoPropose                    // who decides on the in-sync set is asked for Members in place of that of SetEpoch
 )
 
 // Effect is something to do.
@@ -70,4 +83,10 @@ type Effect struct {
 	Raw    []byte // valid until the next Step
 	Waiter Waiter
 	Err    error
+
+	Epoch    EpochEntry        // of what is sent
+	Confirm  message.PhyOffset // told with it
+	Epochs   Epochs
+	Members  []int64
+	SetEpoch int32
 }

@@ -12,6 +12,12 @@
 // socket (Leader and Copier, core.go), which master.go and slave.go drive, and
 // the simulator (internal/sim) too. format.go has the bytes.
 //
+// With epochs (Java's AutoSwitchHAService) masters may come and go: Epochs say
+// which part of a log was written under which, EpochFile keeps them, Reign is
+// what a master begins with. reign.go decides for the Leader who is in sync and
+// how far the log is safe, subject.go for the Copier what of its log has to go;
+// switchformat.go has the bytes. docs/design/0016-auto-switch.md tells the whole.
+//
 // # Invariants
 //
 //  1. A master sends nothing beyond ConfirmOffset: what it may lose by the
@@ -26,7 +32,11 @@
 //     Java slave nothing is known but its reports: each connection counts.
 //  5. A put is answered with success only when the slaves that it waits for
 //     have reported its end.
-//  6. What is queued is bounded by what waits: one write for each connection,
+//  6. With epochs, two logs that both have an epoch have the same bytes in it;
+//     nothing is confirmed that some member of the in-sync set, decided on or
+//     proposed, does not have; a slave cuts from its log what its master's does
+//     not have before it appends.
+//  7. What is queued is bounded by what waits: one write for each connection,
 //     one entry for each put.
 //
 // # Concurrency
@@ -38,6 +48,6 @@
 //
 // # What it does not do
 //
-// It never truncates a log: a slave that has other bytes than its master is
-// refused and reported. It chooses no master and knows no topics.
+// Without epochs it never truncates a log: a slave that has other bytes than its
+// master is refused and reported. It chooses no master and knows no topics.
 package ha

@@ -13,6 +13,7 @@ type Copier struct {
 	asm      assembler
 	empty    bool              // the log has no byte yet
 	reported message.PhyOffset // last told to the master
+	subject  *subject          // nil in the classic protocol
 
 	lastRead, lastWrote time.Time
 }
@@ -20,6 +21,11 @@ type Copier struct {
 // NewCopier returns the slave's side of a new connection; the defaults of opts
 // must be set.
 func NewCopier(opts *SlaveOptions) *Copier { return &Copier{opts: opts} }
+
+// NewSwitchCopier is NewCopier with the epochs of the log.
+func NewSwitchCopier(opts *SlaveOptions, epochs Epochs) *Copier {
+	return &Copier{opts: opts, subject: &subject{epochs: epochs}}
+}
 
 // Step takes in an event and appends what is to be done to out. An DoClose
 // is the last thing to do.
@@ -30,9 +36,18 @@ func (c *Copier) Step(e Input, out []Effect) []Effect {
 		c.asm.restart(e.End)
 		c.empty, c.reported = e.End == 0, e.End
 		c.lastRead, c.lastWrote = e.Now, e.Now
+		if c.subject != nil {
+			return append(out, Effect{Kind: DoGreet})
+		}
 		return append(out, Effect{Kind: DoReport, Offset: e.End})
+	case Answered:
+		c.lastRead = e.Now
+		return c.submit(e, out)
 	case Framed:
 		c.lastRead = e.Now
+		if c.subject != nil {
+			return c.switchFrame(e, out)
+		}
 		return c.frame(e, out)
 	case Arrived:
 		c.lastRead = e.Now
@@ -44,12 +59,18 @@ func (c *Copier) Step(e Input, out []Effect) []Effect {
 			out = append(out, Effect{Kind: DoClose, Err: err})
 		}
 	case Applied:
+		if c.subject != nil {
+			out = c.subject.confirm(e, out)
+		}
 		if e.End > c.reported {
 			return c.report(e, out)
 		}
 	case Ticked:
 		if silent := e.Now.Sub(c.lastRead); silent > c.opts.HousekeepingInterval {
 			return append(out, Effect{Kind: DoClose, Err: fmt.Errorf("the master was silent for %s", silent)})
+		}
+		if c.subject != nil && !c.subject.met {
+			return out // the master's greeting comes first
 		}
 		if e.Now.Sub(c.lastWrote) > c.opts.HeartbeatInterval {
 			return c.report(e, out)

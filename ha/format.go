@@ -61,7 +61,8 @@ var errHello = errors.New("ha: the peer's hello cannot be read")
 type Hello struct {
 	ID        int64
 	FromStart bool   // an empty slave wants the log from its first byte
-	Group     uint64 // GroupHash of cluster and broker name
+	Learner   bool   // it never counts as in sync; told with epochs only
+	Group     uint64 // GroupHash of cluster and broker name; not told with epochs, as Tail
 	Tail      uint64 // TailHash of the log before the first report
 }
 

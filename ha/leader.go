@@ -14,6 +14,7 @@ type Leader struct {
 	opts  *MasterOptions
 	group uint64
 	conns []*follower // in the order in which they came
+	reign *reign      // nil in the classic protocol
 
 	waiting []waiting // by end
 }
@@ -21,6 +22,13 @@ type Leader struct {
 // NewLeader returns a master without slaves; the defaults of opts must be set.
 func NewLeader(opts *MasterOptions) *Leader {
 	return &Leader{opts: opts, group: GroupHash(opts.Group)}
+}
+
+// NewSwitchLeader returns a master that reigns under the last of its epochs.
+func NewSwitchLeader(opts *MasterOptions, r Reign, now time.Time) *Leader {
+	l := NewLeader(opts)
+	l.reign = newReign(r, now)
+	return l
 }
 
 // Acks are the ends of the log that the slaves are known to have, by connection.
@@ -49,6 +57,11 @@ type follower struct {
 	lastRead, lastWrote time.Time
 	windowBegan         time.Time // flow control: of the running second
 	windowBytes         int64
+
+	// With epochs: the log's end when bytes were sent last, and what was told of
+	// the confirm offset.
+	endSent, told message.PhyOffset
+	sentAt        time.Time
 }
 
 type waiting struct {
@@ -71,9 +84,14 @@ func (l *Leader) Step(e Input, out []Effect) []Effect {
 	case Connected:
 		l.conns = append(l.conns, &follower{id: e.Conn, lastRead: e.Now, lastWrote: e.Now})
 	case Greeted:
+		if l.reign != nil {
+			return l.meet(f, e, out)
+		}
 		return l.greet(f, e, out)
 	case Reported:
 		return l.report(f, e, out)
+	case Ruled:
+		return l.rule(e, out)
 	case Sent:
 		f.sending = false
 		if e.Size > 0 {
@@ -92,6 +110,9 @@ func (l *Leader) Step(e Input, out []Effect) []Effect {
 		return l.tick(e, out)
 	case Disconnected:
 		l.forget(e.Conn)
+		if l.reign != nil {
+			return l.govern(e, out)
+		}
 	}
 	return out
 }
@@ -121,6 +142,11 @@ func (l *Leader) greet(f *follower, e Input, out []Effect) []Effect {
 	if e.Hello.Group != l.group {
 		return l.drop(f, out, errors.New("it is a slave of another master: brokerClusterName and brokerName must be equal"))
 	}
+	return l.name(f, e, out)
+}
+
+// name notes who a slave is, and drops an older connection of it.
+func (l *Leader) name(f *follower, e Input, out []Effect) []Effect {
 	for _, other := range l.conns {
 		if other != f && other.named && other.hello.ID == e.Hello.ID {
 			out = l.drop(other, out, fmt.Errorf("slave %d has connected anew", e.Hello.ID))
@@ -161,6 +187,10 @@ func (l *Leader) report(f *follower, e Input, out []Effect) []Effect {
 		f.ack = e.Offset
 		out = l.serve(out)
 	}
+	if l.reign != nil {
+		l.reign.caughtUp(f, e)
+		out = l.govern(e, out)
+	}
 	return l.send(f, e, out)
 }
 
@@ -174,10 +204,15 @@ func (l *Leader) begin(f *follower, e Input) error {
 		f.next = max(e.End-e.End%message.PhyOffset(l.opts.FileSize), e.Begin)
 	case e.Offset < e.Begin || e.Offset > e.End:
 		return &OffsetError{Asked: e.Offset, Min: e.Begin, Max: e.End}
-	case f.named && !e.Valid:
+	case f.named && !e.Valid && l.reign == nil:
 		return errDiverged
 	default:
 		f.next = e.Offset
+	}
+	if l.reign != nil {
+		if _, _, ok := l.reign.Epochs.at(f.next); !ok {
+			return fmt.Errorf("no epoch is known of the log at %d, where its copy goes on", f.next)
+		}
 	}
 	f.asked, f.upTo = true, f.next
 	return nil
@@ -197,8 +232,24 @@ func (l *Leader) send(f *follower, e Input, out []Effect) []Effect {
 			return out // until a tick in the next second
 		}
 	}
-	f.sending, f.upTo = true, max(f.upTo, f.next+message.PhyOffset(size))
-	return append(out, Effect{Kind: DoSend, Conn: f.id, Offset: f.next, Size: int(size)})
+	do := Effect{Kind: DoSend, Conn: f.id, Offset: f.next, Size: int(size)}
+	if l.reign != nil {
+		l.label(&do, e)
+		f.endSent, f.sentAt, f.told = e.End, e.Now, do.Confirm
+	}
+	f.sending, f.upTo = true, max(f.upTo, f.next+message.PhyOffset(do.Size))
+	return append(out, do)
+}
+
+// heartbeat has a frame without a body sent.
+func (l *Leader) heartbeat(f *follower, e Input, out []Effect) []Effect {
+	do := Effect{Kind: DoSend, Conn: f.id, Offset: f.next}
+	if l.reign != nil {
+		l.label(&do, e)
+		f.told = do.Confirm
+	}
+	f.sending = true
+	return append(out, do)
 }
 
 // idle tells whether a slave waits for the log to grow.
@@ -235,6 +286,10 @@ func (l *Leader) wait(e Input, out []Effect) []Effect {
 	inSync := l.inSync(e.End)
 	need := l.needed(inSync)
 	switch {
+	case l.confirms():
+		if l.reign.covers(e.Offset) {
+			return append(out, Effect{Kind: DoAnswer, Waiter: e.Waiter, Err: l.tooFew()})
+		}
 	case need <= 0 || l.replicated(need) >= e.Offset:
 		return append(out, Effect{Kind: DoAnswer, Waiter: e.Waiter})
 	case inSync < need:
@@ -267,7 +322,7 @@ func (l *Leader) replicated(slaves int) message.PhyOffset {
 
 // serve answers the puts that enough slaves have.
 func (l *Leader) serve(out []Effect) []Effect {
-	if len(l.waiting) == 0 {
+	if len(l.waiting) == 0 || l.confirms() {
 		return out
 	}
 	most := l.replicated(1)
@@ -297,10 +352,13 @@ func (l *Leader) tick(e Input, out []Effect) []Effect {
 			out = l.drop(f, out, fmt.Errorf("it was silent for %s", silent))
 			continue
 		}
-		if out = l.send(f, e, out); f.asked && !f.sending && e.Now.Sub(f.lastWrote) > l.opts.HeartbeatInterval {
-			f.sending = true
-			out = append(out, Effect{Kind: DoSend, Conn: f.id, Offset: f.next})
+		out = l.send(f, e, out)
+		if f.asked && !f.sending && (e.Now.Sub(f.lastWrote) > l.opts.HeartbeatInterval || l.reign != nil && f.told < l.Confirmed(e.End)) {
+			out = l.heartbeat(f, e, out)
 		}
+	}
+	if l.reign != nil {
+		out = l.govern(e, l.keep(e, out))
 	}
 	late := func(w waiting) bool { return !e.Now.Before(w.until) }
 	for _, w := range l.waiting {

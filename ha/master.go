@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,8 +37,9 @@ type Master struct {
 		closed bool
 	}
 
-	stop chan struct{}
-	done sync.WaitGroup
+	propose chan Effect // to who decides on the in-sync set
+	stop    chan struct{}
+	done    sync.WaitGroup
 }
 
 // masterConn is one connection of a slave: a goroutine that reads, and one that
@@ -55,13 +57,19 @@ type masterConn struct {
 
 // OpenMaster serves the slaves that connect to ln, which it closes in the end.
 func OpenMaster(log Log, ln net.Listener, opts *MasterOptions) *Master {
-	m := &Master{log: log, ln: ln, stop: make(chan struct{})}
+	m := &Master{log: log, ln: ln, propose: make(chan Effect, 1), stop: make(chan struct{})}
 	if opts != nil {
 		m.opts = *opts
 	}
 	m.opts.EnsureDefaults()
-	m.mu.core = NewLeader(&m.opts)
 	m.mu.conns = map[ConnID]*masterConn{}
+	m.mu.core = NewLeader(&m.opts)
+	if r := m.opts.Reign; r != nil {
+		m.mu.core = NewSwitchLeader(&m.opts, *r, m.opts.Now())
+		m.step(Input{Kind: Ticked}) // what readers may see is known from here on
+		m.done.Add(1)
+		go m.runRule()
+	}
 	m.done.Add(2)
 	go m.runAccept()
 	go m.runTick()
@@ -151,9 +159,9 @@ var effectPool = sync.Pool{New: func() any { return new([]Effect) }}
 // step lets the core take in an event and does what it asks for. Those who wait
 // are answered without the lock, as they may put again.
 func (m *Master) step(e Input) {
-	e.Now, e.Begin, e.End = m.opts.Now(), m.log.MinPhyOffset(), m.log.ConfirmOffset()
 	out := effectPool.Get().(*[]Effect)
 	m.mu.Lock()
+	e.Now, e.Begin, e.End = m.opts.Now(), m.log.MinPhyOffset(), m.log.ConfirmOffset()
 	if m.mu.closed && e.Kind == Waited {
 		*out = append(*out, Effect{Kind: DoAnswer, Waiter: e.Waiter, Err: ErrClosed})
 	} else {
@@ -161,8 +169,10 @@ func (m *Master) step(e Input) {
 	}
 	for _, f := range *out {
 		switch c := m.mu.conns[f.Conn]; {
+		case f.Kind == DoConfirm:
+			m.log.Confirm(f.Offset)
 		case c == nil:
-		case f.Kind == DoSend:
+		case f.Kind == DoSend || f.Kind == DoGreet:
 			c.send <- f
 		case f.Kind == DoClose:
 			m.closeConnLocked(c, f.Err)
@@ -172,8 +182,18 @@ func (m *Master) step(e Input) {
 	m.idle.Store(idle)
 	m.mu.Unlock()
 	for _, f := range *out {
-		if f.Kind == DoAnswer {
+		switch f.Kind {
+		case DoAnswer:
 			f.Waiter.Replicated(f.Err)
+		case DoPropose:
+			select {
+			case m.propose <- f:
+			default: // it is asked again
+			}
+		case DoKeep:
+			if err := m.opts.Epochs.Save(f.Epochs); err != nil {
+				m.opts.OnEvent(Event{Addr: m.ln.Addr().String(), Err: fmt.Errorf("epochs of the deleted log are kept: %w", err)})
+			}
 		}
 	}
 	clear(*out)
@@ -183,6 +203,44 @@ func (m *Master) step(e Input) {
 		// The log grew before idle was to be seen.
 		m.step(Input{Kind: Grown})
 	}
+}
+
+// runRule has it decided who is in sync.
+func (m *Master) runRule() {
+	defer m.done.Done()
+	for {
+		select {
+		case <-m.stop:
+			return
+		case f := <-m.propose:
+			members, setEpoch, err := m.opts.Rule(f.Members, f.SetEpoch)
+			if err != nil {
+				m.opts.OnEvent(Event{Addr: m.ln.Addr().String(), Err: fmt.Errorf("in-sync set %v in place of that of epoch %d: %w", f.Members, f.SetEpoch, err)})
+				continue
+			}
+			m.SetMembers(members, setEpoch)
+		}
+	}
+}
+
+// SetMembers tells who is in the in-sync set. An epoch of the set that is not
+// newer than the last changes nothing.
+func (m *Master) SetMembers(members []int64, setEpoch int32) {
+	m.step(Input{Kind: Ruled, Members: members, SetEpoch: setEpoch})
+}
+
+// Members is the in-sync set, by broker ids, with its epoch; nil without epochs.
+func (m *Master) Members() (ids []int64, setEpoch int32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.core.Members()
+}
+
+// Confirmed is how far the log is acknowledged and shown.
+func (m *Master) Confirmed() message.PhyOffset {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.core.Confirmed(m.log.ConfirmOffset())
 }
 
 func (m *Master) closeConnLocked(c *masterConn, reason error) {
@@ -220,12 +278,15 @@ func (m *Master) Admit() (wait bool, err error) {
 		end := m.log.ConfirmOffset()
 		m.mu.Lock()
 		inSync := m.mu.core.inSync(end) + 1
+		if members, _ := m.mu.core.Members(); members != nil {
+			inSync = len(members)
+		}
 		m.mu.Unlock()
 		if inSync < o.MinInSyncReplicas {
 			return false, fmt.Errorf("%w: %d are, %d are asked for", ErrNotEnoughReplicas, inSync, o.MinInSyncReplicas)
 		}
 	}
-	return o.InSyncReplicas > 1 || o.MinInSyncReplicas > 1, nil
+	return o.InSyncReplicas > 1 || o.MinInSyncReplicas > 1 || o.Reign != nil && o.AllAckInSyncStateSet, nil
 }
 
 // NotifyReplicated tells w when enough slaves have the log up to end, or that
@@ -238,7 +299,10 @@ func (m *Master) NotifyReplicated(end message.PhyOffset, w Waiter) {
 func (m *Master) runRead(c *masterConn) {
 	defer m.done.Done()
 	buf := make([]byte, reportReadSize)
-	var in reports
+	feed := new(reports).feed
+	if m.opts.Reign != nil {
+		feed = new(switchReports).feed
+	}
 	var who Hello
 	first := true
 	greet := func(h Hello) {
@@ -250,8 +314,10 @@ func (m *Master) runRead(c *masterConn) {
 		e := Input{Kind: Reported, Conn: c.id, Offset: end}
 		if first {
 			first = false
-			hash, ok := TailHash(m.log, end, m.opts.FileSize)
-			e.Valid = ok && hash == who.Tail
+			if m.opts.Reign == nil {
+				hash, ok := TailHash(m.log, end, m.opts.FileSize)
+				e.Valid = ok && hash == who.Tail
+			}
 			m.opts.OnEvent(Event{Addr: c.conn.RemoteAddr().String(), BrokerID: who.ID, Connected: true})
 		}
 		m.step(e)
@@ -259,7 +325,7 @@ func (m *Master) runRead(c *masterConn) {
 	for {
 		n, err := c.conn.Read(buf)
 		if err == nil {
-			err = in.feed(buf[:n], greet, report)
+			err = feed(buf[:n], greet, report)
 		}
 		if err != nil {
 			m.disconnect(c, err)
@@ -280,13 +346,13 @@ func (m *Master) runRead(c *masterConn) {
 // runWrite sends what the core asks for.
 func (m *Master) runWrite(c *masterConn) {
 	defer m.done.Done()
-	var w frameWriter
+	w := frameWriter{switching: m.opts.Reign != nil}
 	for {
 		select {
 		case <-c.closed:
 			return
 		case f := <-c.send:
-			n, err := w.write(c.conn, m.log, f.Offset, f.Size, m.opts.BatchSize)
+			n, err := w.write(c.conn, m.log, f, m.opts.BatchSize)
 			if err != nil {
 				m.disconnect(c, err)
 				return
@@ -300,14 +366,20 @@ func (m *Master) runWrite(c *masterConn) {
 // frameWriter writes frames, whose bodies leave from the mapped files without
 // being copied.
 type frameWriter struct {
-	headers  [burst * frameHeaderSize]byte
+	switching bool // with epochs
+
+	headers  []byte
 	pieces   net.Buffers
 	released []func()
 }
 
-// write sends frames with the log from offset, size bytes at most, and tells
-// how many it were; a size of 0 is a heartbeat.
-func (w *frameWriter) write(to io.Writer, log Log, offset message.PhyOffset, size, batch int) (total int, err error) {
+// write sends what the core asks for: the greeting, or frames with the log, and
+// tells how many bytes of it were sent. A size of 0 is a heartbeat.
+func (w *frameWriter) write(to io.Writer, log Log, f Effect, batch int) (total int, err error) {
+	if f.Kind == DoGreet {
+		_, err := to.Write(appendGreeting(nil, f.Epochs, f.Offset))
+		return 0, err
+	}
 	defer func() {
 		for _, release := range w.released {
 			release()
@@ -315,13 +387,16 @@ func (w *frameWriter) write(to io.Writer, log Log, offset message.PhyOffset, siz
 		clear(w.released)
 		w.released = w.released[:0]
 	}()
-	w.pieces = w.pieces[:0]
+	if w.headers == nil {
+		w.headers = make([]byte, 0, burst*switchFrameSize) // never moved: pieces point into it
+	}
+	w.pieces, w.headers = w.pieces[:0], w.headers[:0]
 	for n := 0; n < burst; n++ {
 		var body []byte
-		if size > total {
+		if f.Size > total {
 			var release func()
-			if body, release, err = log.ReadRaw(offset+message.PhyOffset(total), min(size-total, batch)); err != nil {
-				return 0, fmt.Errorf("the log at %d: %w", int64(offset)+int64(total), err)
+			if body, release, err = log.ReadRaw(f.Offset+message.PhyOffset(total), min(f.Size-total, batch)); err != nil {
+				return 0, fmt.Errorf("the log at %d: %w", int64(f.Offset)+int64(total), err)
 			}
 			if release != nil {
 				w.released = append(w.released, release)
@@ -330,8 +405,7 @@ func (w *frameWriter) write(to io.Writer, log Log, offset message.PhyOffset, siz
 		if len(body) == 0 && n > 0 {
 			break
 		}
-		header := appendFrameHeader(w.headers[n*frameHeaderSize:n*frameHeaderSize], offset+message.PhyOffset(total), len(body))
-		w.pieces = append(w.pieces, header)
+		w.pieces = append(w.pieces, w.header(f, f.Offset+message.PhyOffset(total), len(body)))
 		if len(body) == 0 {
 			break
 		}
@@ -343,6 +417,17 @@ func (w *frameWriter) write(to io.Writer, log Log, offset message.PhyOffset, siz
 		return 0, err
 	}
 	return total, nil
+}
+
+// header is that of one frame.
+func (w *frameWriter) header(f Effect, at message.PhyOffset, size int) []byte {
+	begin := len(w.headers)
+	if w.switching {
+		w.headers = appendSwitchFrame(w.headers, frame{phy: at, size: size, epoch: f.Epoch, confirm: f.Confirm})
+	} else {
+		w.headers = appendFrameHeader(w.headers, at, size)
+	}
+	return w.headers[begin:]
 }
 
 // TailHash is a hash of the last bytes before end. Two logs with the same bytes
@@ -382,10 +467,15 @@ func (m *Master) Slaves() []SlaveStatus {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var list []SlaveStatus
+	members, _ := m.mu.core.Members()
 	for _, f := range m.mu.core.conns {
 		if c := m.mu.conns[f.id]; c != nil && f.asked {
+			inSync := f.inSync(end, &m.opts)
+			if members != nil {
+				inSync = slices.Contains(members, f.hello.ID)
+			}
 			list = append(list, SlaveStatus{Addr: c.conn.RemoteAddr().String(), BrokerID: c.peer.Load(), Ack: f.ack, Next: f.next,
-				InSync: f.inSync(end, &m.opts), Sent: c.sent.Load()})
+				InSync: inSync, Sent: c.sent.Load()})
 		}
 	}
 	return list

@@ -19,6 +19,7 @@ type memLog struct {
 	data     []byte
 	hold     message.PhyOffset // what is appended and not confirmed yet
 	failing  error             // of the next AppendRaw
+	confirm  message.PhyOffset // what readers may see
 	grown    func()
 }
 
@@ -49,6 +50,29 @@ func (l *memLog) Flush() error {
 	l.hold = 0
 	l.mu.Unlock()
 	return nil
+}
+
+func (l *memLog) Truncate(end message.PhyOffset) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if end < l.off || end > l.maxLocked() {
+		return fmt.Errorf("truncate to %d", end)
+	}
+	l.data = l.data[:end-l.off]
+	return nil
+}
+
+func (l *memLog) Confirm(upTo message.PhyOffset) {
+	l.mu.Lock()
+	l.confirm = upTo
+	l.mu.Unlock()
+}
+
+// confirmed is how far readers may see the log.
+func (l *memLog) confirmed() message.PhyOffset {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return min(l.confirm, l.maxLocked())
 }
 
 func (l *memLog) ReadRaw(at message.PhyOffset, most int) ([]byte, func(), error) {

@@ -21,6 +21,11 @@ type Log interface {
 	// AppendRaw adds whole records at the end of the log. An empty log
 	// begins where they do.
 	AppendRaw(at message.PhyOffset, raw []byte) error
+	// Truncate makes the end of a record that of the log, durably: what it
+	// had behind never comes back. Of use with epochs only, as Confirm.
+	Truncate(end message.PhyOffset) error
+	// Confirm lets readers see the log up to an offset. It must not block.
+	Confirm(upTo message.PhyOffset)
 	// Flush makes all of the log durable.
 	Flush() error
 }
@@ -89,6 +94,24 @@ type MasterOptions struct {
 	// HousekeepingInterval after which a silent slave is taken for dead
 	// [haHousekeepingInterval]. Zero is 20 s.
 	HousekeepingInterval time.Duration
+	// Reign makes the master speak the protocol with epochs, under the last of
+	// those it has. Nil is the classic protocol. What follows is of use with it only.
+	Reign *Reign
+	// Epochs keeps them.
+	Epochs *EpochFile
+	// AllAckInSyncStateSet acknowledges and shows nothing before all members of
+	// the in-sync set have it [allAckInSyncStateSet]. Else puts wait as
+	// without epochs.
+	AllAckInSyncStateSet bool
+	// MaxTimeNotCaughtUp after which a slave that never has all of the log
+	// leaves the in-sync set [haMaxTimeSlaveNotCatchup]. Zero is 15 s.
+	MaxTimeNotCaughtUp time.Duration
+	// Rule decides on a set of members proposed in place of that with setEpoch,
+	// and returns the one that holds, with its epoch, or an error if
+	// that is not known: then it is asked again. It is called from a goroutine
+	// of its own. Nil lets the master decide itself.
+	Rule func(members []int64, setEpoch int32) ([]int64, int32, error)
+
 	// OnEvent is told of connections that come and go. It must not block.
 	OnEvent func(Event)
 	// Now is the clock. Nil is time.Now.
@@ -115,6 +138,11 @@ type SlaveOptions struct {
 	HousekeepingInterval time.Duration
 	// RetryInterval between attempts to connect. Zero is 5 s.
 	RetryInterval time.Duration
+	// Epochs keeps the epochs of the log, and makes the slave speak the protocol
+	// with epochs. Nil is the classic protocol.
+	Epochs *EpochFile
+	// Learner keeps the slave out of the in-sync set [asyncLearner].
+	Learner bool
 	// OnEvent is told of connections that come and go. It must not block.
 	OnEvent func(Event)
 	// Now is the clock. Nil is time.Now.
@@ -127,6 +155,9 @@ type Event struct {
 	BrokerID  int64  // of a slave that has said who it is, else 0
 	Connected bool   // else it is gone
 	Err       error  // why it is gone, or could not be made
+	// Truncated is how many bytes a slave's log had that its master's does not,
+	// and lost.
+	Truncated message.PhyOffset
 }
 
 const (
@@ -138,6 +169,7 @@ const (
 	defaultHeartbeat    = 5 * time.Second
 	defaultHousekeeping = 20 * time.Second
 	defaultRetry        = 5 * time.Second
+	defaultCatchUp      = 15 * time.Second
 )
 
 func setDefault[T comparable](field *T, value T) {
@@ -158,6 +190,10 @@ func (o *MasterOptions) EnsureDefaults() {
 	setDefault(&o.BytesPerSecond, defaultBytes)
 	setDefault(&o.HeartbeatInterval, defaultHeartbeat)
 	setDefault(&o.HousekeepingInterval, defaultHousekeeping)
+	setDefault(&o.MaxTimeNotCaughtUp, defaultCatchUp)
+	if o.Rule == nil {
+		o.Rule = func(members []int64, setEpoch int32) ([]int64, int32, error) { return members, setEpoch + 1, nil }
+	}
 	if o.OnEvent == nil {
 		o.OnEvent = func(Event) {}
 	}

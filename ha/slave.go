@@ -138,7 +138,24 @@ func (s *Slave) session(addr string) error {
 	if err := s.settle(); err != nil {
 		return err
 	}
-	ss := session{s: s, conn: conn, core: NewCopier(&s.opts), in: frames{sizeMax: s.opts.FileSize}}
+	ss := session{s: s, conn: conn, core: NewCopier(&s.opts)}
+	if s.opts.Epochs != nil {
+		epochs, err := s.opts.Epochs.Load()
+		if err != nil {
+			return err
+		}
+		ss.core = NewSwitchCopier(&s.opts, epochs)
+		ss.report = appendSwitchReport
+		in := switchFrames{sizeMax: s.opts.FileSize}
+		h := switchHandler{greet: ss.greeted, begin: ss.framed, body: ss.arrived}
+		ss.feed = func(b []byte) error { return in.feed(b, h) }
+		return ss.run()
+	}
+	ss.report = appendReport
+	in := frames{sizeMax: s.opts.FileSize}
+	ss.feed = func(b []byte) error {
+		return in.feed(b, func(phy message.PhyOffset, size int) error { return ss.framed(frame{phy: phy, size: size}) }, ss.arrived)
+	}
 	if s.opts.BrokerID != 0 {
 		end := s.log.MaxPhyOffset()
 		tail, _ := TailHash(s.log, end, s.opts.FileSize)
@@ -160,7 +177,8 @@ type session struct {
 	s        *Slave
 	conn     net.Conn
 	core     *Copier
-	in       frames
+	feed     func([]byte) error // takes the stream apart
+	report   func([]byte, message.PhyOffset) []byte
 	greeting []byte // sent with the first report
 	effects  []Effect
 	heard    bool
@@ -203,14 +221,7 @@ func (ss *session) run() error {
 
 // take applies what was read, and reports once for all of it.
 func (ss *session) take(b []byte) error {
-	err := ss.in.feed(b,
-		func(phy message.PhyOffset, size int) error {
-			return ss.step(Input{Kind: Framed, Offset: phy, Size: size})
-		},
-		func(at message.PhyOffset, piece []byte) error {
-			return ss.step(Input{Kind: Arrived, Offset: at, Raw: piece})
-		})
-	if err != nil {
+	if err := ss.feed(b); err != nil {
 		return err
 	}
 	if err := ss.s.settle(); err != nil {
@@ -219,10 +230,22 @@ func (ss *session) take(b []byte) error {
 	return ss.step(Input{Kind: Applied})
 }
 
+func (ss *session) greeted(epochs Epochs, end message.PhyOffset) error {
+	return ss.step(Input{Kind: Answered, Epochs: epochs, Offset: end})
+}
+
+func (ss *session) framed(f frame) error {
+	return ss.step(Input{Kind: Framed, Offset: f.phy, Size: f.size, Epoch: f.epoch, Confirm: f.confirm})
+}
+
+func (ss *session) arrived(at message.PhyOffset, piece []byte) error {
+	return ss.step(Input{Kind: Arrived, Offset: at, Raw: piece})
+}
+
 // step lets the core take in an event and does what it asks for.
 func (ss *session) step(e Input) error {
 	s := ss.s
-	e.Now, e.End = s.opts.Now(), s.log.MaxPhyOffset()
+	e.Now, e.Begin, e.End = s.opts.Now(), s.log.MinPhyOffset(), s.log.MaxPhyOffset()
 	ss.effects = ss.core.Step(e, ss.effects[:0])
 	for _, f := range ss.effects {
 		switch f.Kind {
@@ -232,18 +255,42 @@ func (ss *session) step(e Input) error {
 			if err := s.log.AppendRaw(f.Offset, f.Raw); err != nil {
 				return err
 			}
+		case DoTruncate:
+			if err := s.log.Truncate(f.Offset); err != nil {
+				return err
+			}
+			s.opts.OnEvent(Event{Addr: ss.conn.RemoteAddr().String(), Connected: true, Truncated: e.End - f.Offset})
+		case DoKeep:
+			if err := s.opts.Epochs.Save(f.Epochs); err != nil {
+				return err
+			}
+		case DoConfirm:
+			s.log.Confirm(f.Offset)
+		case DoGreet:
+			hello := Hello{ID: s.opts.BrokerID, FromStart: !s.opts.LastFileOnly, Learner: s.opts.Learner}
+			if err := ss.write(appendSwitchHello(nil, hello)); err != nil {
+				return err
+			}
 		case DoReport:
-			out := appendReport(ss.greeting, f.Offset)
+			out := ss.report(ss.greeting, f.Offset)
 			ss.greeting = ss.greeting[:0]
-			if err := ss.conn.SetWriteDeadline(time.Now().Add(s.opts.HousekeepingInterval)); err != nil {
+			if err := ss.write(out); err != nil {
 				return err
 			}
-			if _, err := ss.conn.Write(out); err != nil {
-				return err
-			}
-			s.status.lastWrote.Store(e.Now.UnixMilli())
 		}
 	}
+	return nil
+}
+
+func (ss *session) write(b []byte) error {
+	s := ss.s
+	if err := ss.conn.SetWriteDeadline(time.Now().Add(s.opts.HousekeepingInterval)); err != nil {
+		return err
+	}
+	if _, err := ss.conn.Write(b); err != nil {
+		return err
+	}
+	s.status.lastWrote.Store(s.opts.Now().UnixMilli())
 	return nil
 }
 

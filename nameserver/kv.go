@@ -32,7 +32,7 @@ func OpenKVConfig(fsys vfs.FS, path string) (*KVConfig, error) {
 	k := &KVConfig{fs: fsys, path: path}
 	table, err := readKV(fsys, path)
 	if err != nil {
-		backup, errBackup := readKV(fsys, path+".bak")
+		backup, errBackup := readKV(fsys, path+vfs.BackupSuffix)
 		if errBackup != nil || backup == nil {
 			return nil, err
 		}

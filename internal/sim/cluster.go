@@ -21,6 +21,11 @@ const (
 	TrustsAnyLog             // the master takes a slave's word that its log is the same
 	ReportsBeforeSync        // a slave that flushes synchronously reports what is not on disk
 	KeepsNoIdentity          // slaves do not say who they are: old connections count beside new ones
+
+	// Of those who speak with epochs.
+	SkipsTruncation // a slave goes on behind what its master does not have
+	ConfirmsItsOwn  // a master confirms all of its own log
+	ElectsAnyone    // a broker outside of the in-sync set is made master
 )
 
 // Settings are what a seed draws for a run.

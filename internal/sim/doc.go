@@ -7,7 +7,9 @@
 //
 //   - Cluster is a master with its slaves: the state machines of package ha
 //     over commit logs on file systems that can lose power (vfs.CrashFS).
-//   - Settings are what a seed draws.
+//   - Switching is a group of brokers whose master changes, with epochs; a ruler
+//     stands for the controller.
+//   - Settings and SwitchSettings are what a seed draws.
 //   - Broken names a mistake that the simulator makes on purpose, to show that
 //     it would be found.
 //
@@ -23,6 +25,15 @@
 //     a kill of any of them whatever the flush type, a power loss where all
 //     flush synchronously.
 //
+// And with epochs:
+//
+//  4. Where two logs have an epoch from the same offset on, they have the same
+//     bytes in it.
+//  5. A master's confirm offset is never beyond what the members of the in-sync
+//     set hold, as the ruler has decided on it.
+//  6. A put answered with success is held by all whom the ruler may make master,
+//     whenever the set, a master or a log changes.
+//
 // # Concurrency
 //
 // One goroutine does everything, in an order that the seed chooses. Only the
@@ -32,5 +43,6 @@
 // # What it does not do
 //
 // It has no sockets and no frames: those are tested in package ha. Choosing a
-// new master is the affair of who configures the brokers.
+// new master is the affair of who configures the brokers: the ruler takes any
+// member of the set.
 package sim

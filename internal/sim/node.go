@@ -79,6 +79,12 @@ func (n *node) AppendRaw(at message.PhyOffset, raw []byte) error {
 	return n.log.AppendRaw(at, raw)
 }
 
+// Truncate implements ha.Log.
+func (n *node) Truncate(end message.PhyOffset) error { return n.log.Cut(end) }
+
+// Confirm implements ha.Log.
+func (n *node) Confirm(message.PhyOffset) {}
+
 // bytes copies the log from at, as much of it as there is up to end.
 func (n *node) bytes(at, end message.PhyOffset) ([]byte, error) {
 	var all []byte

@@ -21,8 +21,9 @@ func run(t *testing.T, seed uint64, broken Broken) (s Settings, counts Counts, e
 	return s, counts, err
 }
 
-// all runs seeds from first on, as many at a time as there are processors.
-func all(t *testing.T, first uint64, n int, broken Broken, found func(seed uint64, s Settings, err error)) (total Counts) {
+// seeds runs seeds from first on, as many at a time as there are processors.
+// What one returns is called by one goroutine at a time.
+func seeds(first uint64, n int, one func(seed uint64) func()) {
 	var next atomic.Uint64
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -33,18 +34,14 @@ func all(t *testing.T, first uint64, n int, broken Broken, found func(seed uint6
 				if i >= uint64(n) {
 					return
 				}
-				s, counts, err := run(t, first+i, broken)
+				note := one(first + i)
 				mu.Lock()
-				total.add(counts)
-				if err != nil {
-					found(first+i, s, err)
-				}
+				note()
 				mu.Unlock()
 			}
 		})
 	}
 	wg.Wait()
-	return total
 }
 
 func TestReplication(t *testing.T) {
@@ -56,8 +53,15 @@ func TestReplication(t *testing.T) {
 		}
 		return
 	}
-	total := all(t, 1, *runs, Sound, func(seed uint64, s Settings, err error) {
-		t.Errorf("seed %d (again with -sim.seed=%d), %+v: %v", seed, seed, s, err)
+	var total Counts
+	seeds(1, *runs, func(seed uint64) func() {
+		s, counts, err := run(t, seed, Sound)
+		return func() {
+			total.add(counts)
+			if err != nil {
+				t.Errorf("seed %d (again with -sim.seed=%d), %+v: %v", seed, seed, s, err)
+			}
+		}
 	})
 	t.Logf("%d runs: %+v", *runs, total)
 	for name, n := range map[string]int{
@@ -75,11 +79,17 @@ func TestMistakesAreFound(t *testing.T) {
 	const most = 2000
 	for name, broken := range map[string]Broken{
 		"trusts any log": TrustsAnyLog, "reports before the sync": ReportsBeforeSync, "keeps no identity": KeepsNoIdentity,
+		"skips truncation": SkipsTruncation, "confirms its own": ConfirmsItsOwn, "elects anyone": ElectsAnyone,
 	} {
 		var found error
 		tried := uint64(0)
 		for ; tried < most && found == nil; tried++ {
-			_, _, err := run(t, 1000+tried, broken)
+			var err error
+			if broken >= SkipsTruncation {
+				_, _, err = runSwitching(t, 1000+tried, broken)
+			} else {
+				_, _, err = run(t, 1000+tried, broken)
+			}
 			if err != nil {
 				found = fmt.Errorf("seed %d: %w", 1000+tried, err)
 			}
@@ -92,6 +102,42 @@ func TestMistakesAreFound(t *testing.T) {
 	}
 }
 
+func runSwitching(t *testing.T, seed uint64, broken Broken) (s SwitchSettings, counts SwitchCounts, err error) {
+	synctest.Test(t, func(*testing.T) { s, counts, err = RunSwitching(seed, broken, synctest.Wait) })
+	return s, counts, err
+}
+
+// TestSwitchReplication is TestReplication with epochs: masters come and go.
+func TestSwitchReplication(t *testing.T) {
+	if *seed != 0 {
+		s, counts, err := runSwitching(t, *seed, Sound)
+		t.Logf("seed %d: %+v: %+v", *seed, s, counts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	var total SwitchCounts
+	seeds(1, *runs, func(seed uint64) func() {
+		s, counts, err := runSwitching(t, seed, Sound)
+		return func() {
+			total.add(counts)
+			if err != nil {
+				t.Errorf("seed %d (again with -sim.seed=%d), %+v: %v", seed, seed, s, err)
+			}
+		}
+	})
+	t.Logf("%d runs: %+v", *runs, total)
+	for name, n := range map[string]int{
+		"acknowledged puts": total.Acknowledged, "late puts": total.Late, "copied bytes": total.Copied, "truncations": total.Truncations,
+		"elections": total.Elections, "decisions": total.Decisions, "crashes": total.Crashes, "cut connections": total.Cuts,
+	} {
+		if n < *runs/20 {
+			t.Errorf("only %d %s: the simulator does not get there", n, name)
+		}
+	}
+}
+
 // TestSeedReplays: a seed that finds something must find it again.
 func TestSeedReplays(t *testing.T) {
 	for seed := uint64(1); seed <= 20; seed++ {
@@ -99,6 +145,11 @@ func TestSeedReplays(t *testing.T) {
 		_, again, err2 := run(t, seed, Sound)
 		if first != again || fmt.Sprint(err1) != fmt.Sprint(err2) {
 			t.Errorf("seed %d: %+v (%v), and then %+v (%v)", seed, first, err1, again, err2)
+		}
+		_, one, err1 := runSwitching(t, seed, Sound)
+		_, two, err2 := runSwitching(t, seed, Sound)
+		if one != two || fmt.Sprint(err1) != fmt.Sprint(err2) {
+			t.Errorf("seed %d with epochs: %+v (%v), and then %+v (%v)", seed, one, err1, two, err2)
 		}
 	}
 }

@@ -9,10 +9,10 @@ import (
 	"slices"
 )
 
-// Suffixes of the files beside one that WriteFileAtomic replaces. The backup is
-// Java's name for it (ConfigManager), the others are gone after each call.
+// BackupSuffix ends the name under which WriteFileAtomic keeps the content
+// before (Java's ConfigManager). The other files beside are gone after each call.
 const (
-	backupSuffix    = ".bak"
+	BackupSuffix    = ".bak"
 	tempSuffix      = ".tmp"
 	backupTmpSuffix = ".bak.tmp"
 )
@@ -48,7 +48,7 @@ func WriteFileAtomic(fsys FS, name string, data []byte) error {
 	old, err := ReadFile(fsys, name)
 	switch {
 	case err == nil:
-		if err := replace(fsys, name+backupTmpSuffix, name+backupSuffix, old); err != nil {
+		if err := replace(fsys, name+backupTmpSuffix, name+BackupSuffix, old); err != nil {
 			return err
 		}
 	case !errors.Is(err, fs.ErrNotExist):
