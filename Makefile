@@ -66,7 +66,7 @@ histories: ## random histories of timers, delays, retries, transactions and pops
 	go test -count=1 -timeout 0 -run '$(HISTORIES)' ./engine/timer ./broker ./broker/pop ./broker/transaction -args \
 		$(if $(SEED),-histories.seed=$(SEED),-histories.time=$(TIME))
 
-sim: ## SIMS simulated clusters of a master and its slaves; again with SEED=n
+sim: ## SIMS simulated clusters of a master and its slaves, and as many whose master changes; again with SEED=n
 	go test -count=1 -timeout 0 -v -run Replication ./internal/sim -args -sim.runs=$(SIMS) $(if $(SEED),-sim.seed=$(SEED))
 
 fault: ## every operation on files fails in every way, FAULTS of its occurrences (0 is all), TIME at most in each of 3 modes

@@ -47,6 +47,8 @@ type Broker struct {
 	assigner    *assigner
 	registrar   *registrar
 	replication *replication
+	roles       *roleKeeper // nil without auto-switch HA
+	unclean     bool        // the last run did not end cleanly
 
 	transactions *transactor
 	timers       *timers
@@ -84,11 +86,16 @@ func Open(opts *Options) (*Broker, error) {
 		return nil, err
 	}
 	b := &Broker{log: o.Logger, now: o.Now, stop: make(chan struct{})}
-	b.opts.Store(&o)
 	main, fast, err := listen(&o)
 	if err != nil {
 		return nil, err
 	}
+	if err := b.takeRole(&o); err != nil {
+		main.Close()
+		fast.Close()
+		return nil, err
+	}
+	b.opts.Store(&o)
 	b.port = main.Addr().(*net.TCPAddr).Port
 	b.fastPort = fast.Addr().(*net.TCPAddr).Port
 	b.storeHost = netip.AddrPortFrom(hostAddress(o.BrokerIP1), uint16(b.port))
@@ -106,7 +113,7 @@ func Open(opts *Options) (*Broker, error) {
 func listen(o *Options) (main, fast net.Listener, err error) {
 	port, fastPort := o.ListenPort, o.ListenPort-2
 	if port == anyPort {
-		port, fastPort = 0, 0
+		port, fastPort = o.ports.main, o.ports.fast
 	}
 	address := func(port int) string { return net.JoinHostPort(o.BindAddress, strconv.Itoa(port)) }
 	if main, err = net.Listen("tcp", address(port)); err != nil {
@@ -202,6 +209,7 @@ func (b *Broker) openStore(o *Options) error {
 	}
 	e.FS, e.Now, e.Listener = o.FS, o.Now, b.listener()
 	e.Following = o.BrokerRole == slaveRole
+	e.ConfirmedOnly = o.EnableAutoSwitchHA
 	if o.EnableLmq && !o.EnableMultiDispatch {
 		b.log.Warn("messages count in no light queue: enableLmq is set, enableMultiDispatch is not")
 	}
@@ -213,6 +221,7 @@ func (b *Broker) listener() *engine.EventListener {
 	return &engine.EventListener{
 		Arrived: b.arrived,
 		Recovered: func(r engine.RecoveryInfo) {
+			b.unclean = !r.Clean
 			b.log.Info("store is open", "clean", r.Clean, "from", int64(r.From), "end", int64(r.End), "records", r.Records,
 				"dispatched", r.Dispatched, "rebuilt", r.Rebuilt, "stopped", r.Stopped, "took", r.Took)
 		},

@@ -108,6 +108,13 @@ func (b *Broker) pooled() map[protocol.RequestCode]func(*call) error {
 		protocol.UpdateBrokerConfig:   b.updateConfig,
 		protocol.ViewBrokerStatsData:  b.statsData,
 		protocol.GetBrokerHAStatus:    b.haStatus,
+		protocol.ExchangeBrokerHAInfo: b.haInfo,
+
+		protocol.NotifyBrokerRoleChanged:    b.roleChanged,
+		protocol.GetBrokerEpochCache:        b.epochCache,
+		protocol.ControllerGetMetadataInfo:  b.controllerMetadata,
+		protocol.ControllerGetSyncStateData: b.syncStateData,
+
 		protocol.QueryConsumeQueue:    b.queueEntries,
 		protocol.SetCommitLogReadMode: b.readMode,
 

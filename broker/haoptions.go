@@ -31,6 +31,13 @@ type HAOptions struct {
 	SyncFromLastFile          bool   `property:"syncFromLastFile"`          // an empty slave begins with the last file of the master's log, not the first; default false
 	SlaveReadEnable           bool   `property:"slaveReadEnable"`           // consumers may read from slaves; default false
 	EnableSlaveActingMaster   bool   `property:"enableSlaveActingMaster"`   // the name servers may show the first slave as the master of its group, when that is gone; default false
+
+	// Auto-switch HA: the protocol of Java's controller mode, without a controller.
+	EnableAutoSwitchHA       bool  `property:"enableAutoSwitchHA"`       // not one of RocketMQ's, of which enableControllerMode asks for a controller; default false
+	HAEpoch                  int32 `property:"haEpoch"`                  // not one of RocketMQ's: the epoch under which brokerRole is given; a role given later under a higher one holds; default 1
+	AllAckInSyncStateSet     bool  `property:"allAckInSyncStateSet"`     // acknowledge and show nothing before all in sync have it; default false
+	HAMaxTimeSlaveNotCatchup int64 `property:"haMaxTimeSlaveNotCatchup"` // ms after which a slave that lags is not in sync; default 15000
+	AsyncLearner             bool  `property:"asyncLearner"`             // as a slave never be in sync; default false
 }
 
 // ensureDefaults gives every number that is zero RocketMQ's default.
@@ -43,6 +50,8 @@ func (o *HAOptions) ensureDefaults() {
 	o.SlaveTimeout = cmp.Or(o.SlaveTimeout, 3000)
 	o.InSyncReplicas = cmp.Or(o.InSyncReplicas, 1)
 	o.MinInSyncReplicas = cmp.Or(o.MinInSyncReplicas, 1)
+	o.HAEpoch = cmp.Or(o.HAEpoch, 1)
+	o.HAMaxTimeSlaveNotCatchup = cmp.Or(o.HAMaxTimeSlaveNotCatchup, 15000)
 }
 
 // validate says what of it is wrong.
@@ -61,6 +70,7 @@ func (o *HAOptions) validate(fault func(property, format string, args ...any)) {
 	}{
 		{"haSendHeartbeatInterval", o.HASendHeartbeatInterval}, {"haHousekeepingInterval", o.HAHousekeepingInterval},
 		{"haMaxGapNotInSync", o.HAMaxGapNotInSync}, {"maxHaTransferByteInSecond", o.MaxHATransferByteInSecond},
+		{"haEpoch", int64(o.HAEpoch)}, {"haMaxTimeSlaveNotCatchup", o.HAMaxTimeSlaveNotCatchup},
 		{"slaveTimeout", o.SlaveTimeout}, {"inSyncReplicas", int64(o.InSyncReplicas)}, {"minInSyncReplicas", int64(o.MinInSyncReplicas)},
 	} {
 		if n.value < 0 {

@@ -109,6 +109,8 @@ type Options struct {
 	FS     vfs.FS           // default the operating system's
 	Logger *slog.Logger     // default slog.Default()
 	Now    func() time.Time // default time.Now
+
+	ports listenPorts // of the last role, where any would do
 }
 
 // anyPort as a port to listen on is any free one.
@@ -205,7 +207,11 @@ func (o *Options) Validate() error {
 	}
 	switch o.BrokerRole {
 	case asyncMaster, syncMaster:
-		if o.BrokerID != 0 {
+		if o.EnableAutoSwitchHA {
+			if o.BrokerID <= 0 || o.BrokerID > ha.BrokerIDMax {
+				fault("brokerId", "%d: with enableAutoSwitchHA each broker has one above 0, of its own, master or not", o.BrokerID)
+			}
+		} else if o.BrokerID != 0 {
 			fault("brokerId", "%d: a master has 0", o.BrokerID)
 		}
 	case slaveRole:

@@ -34,10 +34,14 @@ func (b *Broker) openReplication(o *Options) error {
 	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 	group := o.BrokerClusterName + "/" + o.BrokerName
 	if b.isSlave() {
+		if b.roles != nil {
+			r.mu.masterAddr = b.roles.get().MasterAddress
+		}
 		r.sync = newSlaveSync(b)
 		r.slave = ha.OpenSlave(b.store, o.fixedMaster(), &ha.SlaveOptions{
 			Group: group, BrokerID: o.BrokerID, LastFileOnly: o.SyncFromLastFile, FileSize: o.MappedFileSizeCommitLog,
 			HeartbeatInterval: ms(o.HASendHeartbeatInterval), HousekeepingInterval: ms(o.HAHousekeepingInterval),
+			Epochs: b.epochFile(), Learner: o.AsyncLearner,
 			OnEvent: r.masterEvent,
 		})
 		return nil
@@ -45,7 +49,7 @@ func (b *Broker) openReplication(o *Options) error {
 	port := o.HAListenPort
 	switch {
 	case o.ListenPort == anyPort && port <= 0:
-		port = 0
+		port = o.ports.ha
 	case port <= 0:
 		port = b.port + 1
 	}
@@ -53,12 +57,19 @@ func (b *Broker) openReplication(o *Options) error {
 	if err != nil {
 		return fmt.Errorf("property haListenPort: %w", err)
 	}
+	reign, err := b.beginReign(o)
+	if err != nil {
+		ln.Close()
+		return err
+	}
 	r.master = ha.OpenMaster(b.store, ln, &ha.MasterOptions{
 		Group: group, FileSize: o.MappedFileSizeCommitLog, Sync: o.BrokerRole == syncMaster,
 		InSyncReplicas: o.InSyncReplicas, MinInSyncReplicas: o.MinInSyncReplicas, AutoInSyncReplicas: o.EnableAutoInSyncReplicas,
 		MaxGapNotInSync: o.HAMaxGapNotInSync, SlaveTimeout: ms(o.SlaveTimeout), BatchSize: o.HATransferBatchSize,
 		FlowControl: o.HAFlowControlEnable, BytesPerSecond: o.MaxHATransferByteInSecond,
 		HeartbeatInterval: ms(o.HASendHeartbeatInterval), HousekeepingInterval: ms(o.HAHousekeepingInterval),
+		Reign: reign, Epochs: b.epochFile(), AllAckInSyncStateSet: o.AllAckInSyncStateSet, MaxTimeNotCaughtUp: ms(o.HAMaxTimeSlaveNotCatchup),
+		Rule:    b.ruleOf(reign),
 		OnEvent: r.slaveEvent,
 	})
 	b.store.SetReplicator(r.master)
@@ -83,7 +94,7 @@ var errSlavePuts = refuse(protocol.ServiceNotAvailable, "service not available n
 
 // waitsForSlaves says whether messages may wait for slaves.
 func (o *Options) waitsForSlaves() bool {
-	return o.BrokerRole == syncMaster && (o.InSyncReplicas > 1 || o.MinInSyncReplicas > 1)
+	return o.BrokerRole == syncMaster && (o.InSyncReplicas > 1 || o.MinInSyncReplicas > 1 || o.EnableAutoSwitchHA && o.AllAckInSyncStateSet)
 }
 
 // start begins to copy what is not in the log.
@@ -116,6 +127,10 @@ func (r *replication) slaveEvent(e ha.Event) {
 }
 
 func (r *replication) masterEvent(e ha.Event) {
+	if e.Truncated > 0 {
+		r.b.log.Warn("the log had bytes that the master's does not have, and lost them", "address", e.Addr, "bytes", int64(e.Truncated))
+		return
+	}
 	if e.Connected {
 		r.b.log.Info("the log follows the master's", "address", e.Addr)
 		r.sync.kick()
@@ -126,8 +141,8 @@ func (r *replication) masterEvent(e ha.Event) {
 
 // learnMaster takes from a registration where the master is. A fixed address of its HA port stays.
 func (r *replication) learnMaster(h *protocol.RegisterBrokerResponseHeader) {
-	if r.slave == nil {
-		return
+	if r.slave == nil || r.b.roles != nil && r.b.roles.get().MasterAddress != "" {
+		return // the role tells, which may be newer than what the name server knows
 	}
 	if h.HAServerAddr != "" && r.b.options().fixedMaster() == "" {
 		r.slave.SetMaster(h.HAServerAddr)

@@ -20,6 +20,7 @@ const (
 	progressInterval  = 3 * time.Second  // between two copies of how far delayed messages are delivered, as Java's
 	slaveSyncTimeout  = 5 * time.Second  // of one request
 	masterLookup      = 3 * time.Second  // between registrations while the master is not known
+	roleLookup        = time.Second      // between questions to the broker that is to be the master
 )
 
 // A slaveSync copies to a slave what its master has outside the log: topics, groups, request modes, consumer offsets and how
@@ -79,8 +80,14 @@ func (s *slaveSync) run() {
 		case time.Now().Before(whole):
 			s.report(addr, s.copyProgress(addr))
 		default:
-			s.report(addr, s.copy(addr))
-			whole = time.Now().Add(slaveSyncInterval)
+			err := s.findMaster(addr)
+			if err == nil {
+				err = s.copy(addr)
+				whole = time.Now().Add(slaveSyncInterval)
+			} else {
+				wait = roleLookup
+			}
+			s.report(addr, err)
 		}
 		timer := time.NewTimer(wait)
 		select {

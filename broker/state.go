@@ -29,7 +29,7 @@ func loadState[T any](f stateFile) (v *T, complaint error) {
 	if v != nil {
 		return v, nil
 	}
-	backup, backupErr := readState[T](f.fs, f.name+".bak")
+	backup, backupErr := readState[T](f.fs, f.name+vfs.BackupSuffix)
 	if backup != nil && err != nil {
 		return backup, fmt.Errorf("%w; its backup is used instead", err)
 	}

@@ -166,73 +166,67 @@ func TestTruncate(t *testing.T) {
 	}
 }
 
-// TestPowerLossAroundTruncate: the log that was cut is whole or cut, and from
-// the cut on nothing of what was behind comes back.
-func TestPowerLossAroundTruncate(t *testing.T) {
+// TestPowerLossWithinTruncate, at each call to the file system: the log is whole
+// or cut, and from the cut on nothing of what was behind comes back.
+func TestPowerLossWithinTruncate(t *testing.T) {
 	first := &lineage{t: t, rng: rand.New(rand.NewPCG(2, 2)), store: open(t, t.TempDir(), Options{CommitLogFileSize: 64 << 10})}
 	first.put(120)
 	second := first.fork(60)
 	second.put(80)
 	point := first.ends[59]
-	for seed := range uint64(30) {
-		rng := rand.New(rand.NewPCG(seed, 3))
-		fs := vfs.NewCrashFS(seed)
-		opts := small()
-		opts.CommitLogFileSize, opts.Following, opts.FS, opts.ScrubBytesPerSecond = 64<<10, true, fs, -1
-		if rng.IntN(2) == 0 {
-			opts.FlushDiskType = SyncFlush
-		}
-		s, err := Open("/store", &opts)
-		if err != nil {
-			t.Fatal(err)
-		}
-		first.copyTo(s)
-		if rng.IntN(2) == 0 {
-			if err := s.Flush(); err != nil {
+	for _, flush := range []FlushDiskType{AsyncFlush, SyncFlush} {
+		for at := 1; ; at++ {
+			seed := uint64(at)
+			fs := vfs.NewCrashFS(seed)
+			faulty := vfs.NewFaultFS(fs, nil)
+			opts := small()
+			opts.CommitLogFileSize, opts.Following, opts.FS, opts.FlushDiskType = 64<<10, true, faulty, flush
+			// Nothing but the cut is to be under way.
+			opts.ScrubBytesPerSecond, opts.FlushInterval, opts.FlushQueueInterval = -1, time.Hour, time.Hour
+			s, err := Open("/store", &opts)
+			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		snapshots := make(chan *vfs.CrashFS, 1)
-		go func() { // at any moment of it
-			time.Sleep(time.Duration(rng.IntN(3000)) * time.Microsecond)
-			fs.Snapshot()
-			snapshots <- fs.Crash(seed)
-		}()
-		err = s.Truncate(point)
-		cut := err == nil
-		if err == nil && rng.IntN(2) == 0 {
-			err = second.tryCopyTo(s)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		after := <-snapshots
-		_ = s.Close()
-		fs.Discard()
-		opts.FS = after
-		if s, err = Open("/store", &opts); err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
-		}
-		// The log is a prefix of one of the two, and goes on as the second.
-		if end := s.MaxPhyOffset(); cut && end > point {
+			first.copyTo(s)
+			dispatched(t, s)
+			var after *vfs.CrashFS
+			faulty.SetRules(vfs.Rule{Op: vfs.OpAny, Nth: at, Do: func(vfs.Call) { after = fs.Crash(seed) }})
 			if err := s.Truncate(point); err != nil {
-				t.Fatalf("seed %d: %v", seed, err)
+				t.Fatalf("call %d: %v", at, err)
+			}
+			faulty.SetRules()
+			_ = s.Close() // into the void
+			if after == nil {
+				if at < 10 {
+					t.Fatalf("only %d calls", at)
+				}
+				fs.Discard()
+				break
+			}
+			opts.FS = after
+			if s, err = Open("/store", &opts); err != nil {
+				t.Fatalf("call %d: %v", at, err)
+			}
+			if end := s.MaxPhyOffset(); end < point {
+				t.Fatalf("call %d: the log ends at %d, before the cut", at, end)
+			} else if err := s.Truncate(point); err != nil {
+				t.Fatalf("call %d: %v", at, err)
+			}
+			second.copyTo(s)
+			dispatched(t, s)
+			second.check(s)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if report, err := Check("/store", &opts, nil); err != nil || report.Found > 0 {
+				t.Fatalf("call %d: %v, %+v", at, err, report)
+			}
+			fs.Discard()
+			after.Discard()
+			if testing.Short() {
+				at += 5
 			}
 		}
-		second.copyTo(s)
-		if err := s.Flush(); err != nil {
-			t.Fatal(err)
-		}
-		dispatched(t, s)
-		second.check(s)
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		report, err := Check("/store", &opts, nil)
-		if err != nil || report.Found > 0 {
-			t.Fatalf("seed %d: %v, %+v", seed, err, report)
-		}
-		after.Discard()
 	}
 }
 

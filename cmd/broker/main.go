@@ -110,7 +110,7 @@ func parseFlags(args []string, stderr io.Writer) (*commandLine, int) {
 
 // services are what runs: a broker, and a name server or nil.
 type services struct {
-	broker     *broker.Broker
+	broker     *broker.Host
 	nameServer *nameserver.Server
 }
 
@@ -131,14 +131,15 @@ func start(log *slog.Logger, config *settings) (*services, error) {
 			log.Info("clients may ask for name servers", "url", "http://"+server.HTTPAddr().String()+"/rocketmq/nsaddr")
 		}
 	}
-	b, err := broker.Open(config.broker)
+	host, err := broker.OpenHost(config.broker)
 	if err != nil {
 		if running.nameServer != nil {
 			err = errors.Join(err, running.nameServer.Close(context.Background()))
 		}
 		return nil, err
 	}
-	running.broker = b
+	running.broker = host
+	b := host.Broker()
 	dir, err := filepath.Abs(config.broker.StorePathRootDir)
 	if err != nil {
 		dir = config.broker.StorePathRootDir

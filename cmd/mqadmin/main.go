@@ -11,6 +11,7 @@ import (
 const usage = `Usage: mqadmin store check  [flags] DIR
        mqadmin store repair [flags] DIR
        mqadmin store dump   [flags] DIR
+       mqadmin setBrokerRole -b ADDR -m ID -e EPOCH [-a ADDR] [-s IDS]
 
 check proves the files of a stopped store against each other: every record of
 the log, the entries of all consume queues, the index, the checkpoints. Exit
@@ -37,6 +38,18 @@ dump prints checkpoint, records, queues and index, a line each.
   --from OFFSET  records from this place of the log on
   --max N        at most N records
   --body         with the records' bodies
+
+setBrokerRole tells a broker with enableAutoSwitchHA who is master of its name.
+It notes that, takes up its role within a second, and refuses an epoch that is
+not above all that it knows. Tell the new master first, then the others.
+
+  -b ADDR        the broker that is told, host:port
+  -m ID          the brokerId of the new master; the broker's own makes it master
+  -e EPOCH       the epoch under which this holds
+  -a ADDR        where the master serves clients, by which a slave finds it; if
+                 not given, name servers or the slave's haMasterAddress tell
+  -s IDS         who is in sync with the new master from the begin, as 1,2;
+                 default the master alone
 `
 
 func main() {
@@ -45,6 +58,9 @@ func main() {
 
 // run is main without the process: it gives the exit code.
 func run(args []string, stdout, stderr io.Writer) int {
+	if len(args) > 1 && args[1] == "setBrokerRole" {
+		return runSetRole(args[2:], stdout, stderr)
+	}
 	command := ""
 	if len(args) > 2 {
 		command = args[1] + " " + args[2]

@@ -166,6 +166,20 @@ func (j *Java) StartAdmin(p Place) (*Process, error) {
 		Dir: p.Dir, Logs: p.Dir, Stdin: true}.Start()
 }
 
+// StartSwitch starts RocketMQ's store with its auto-switch HA, whose role is
+// told by lines on its Stdin, each of which is answered in its log.
+func (j *Java) StartSwitch(dir string, id int64, haPort, fileSize int) (*Process, error) {
+	classPath, err := j.project.classPath()
+	if err != nil {
+		return nil, err
+	}
+	return Command{Name: "java-switch", Argv: []string{"java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Duser.home=" + dir,
+		"--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED", "--add-opens=java.base/java.nio=ALL-UNNAMED",
+		"--add-opens=java.base/sun.nio.ch=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED",
+		"-cp", classPath, "rocketlog.interop.Switch", filepath.Join(dir, "store"), fmt.Sprint(id), fmt.Sprint(haPort), fmt.Sprint(fileSize)},
+		Dir: dir, Logs: dir, Stdin: true}.Start()
+}
+
 // StartNameServer implements Target.
 func (j *Java) StartNameServer(p Place) (*Process, error) {
 	conf := filepath.Join(p.Dir, "namesrv.properties")
@@ -272,6 +286,15 @@ func (o *Ours) CheckStore(p Place) error {
 	}
 	if out, err := exec.Command(filepath.Join(o.bin, "mqadmin"), "store", "check", "-c", conf, p.Store()).CombinedOutput(); err != nil {
 		return fmt.Errorf("mqadmin store check: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// SetRole tells the broker at the place who is master of its name under an epoch.
+func (o *Ours) SetRole(p Place, masterID int64, epoch int) error {
+	out, err := exec.Command(filepath.Join(o.bin, "mqadmin"), "setBrokerRole", "-b", p.Broker(), "-m", fmt.Sprint(masterID), "-e", fmt.Sprint(epoch)).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("mqadmin setBrokerRole: %w\n%s", err, out)
 	}
 	return nil
 }

@@ -1,0 +1,214 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/rocketlog/rocketlog/message"
+	"github.com/rocketlog/rocketlog/remoting"
+	"github.com/rocketlog/rocketlog/remoting/protocol"
+)
+
+// seat is a broker whose role changes.
+type seat struct {
+	testing.TB
+	host   *Host
+	addr   string
+	client *remoting.Client
+}
+
+func switchOptions(dir, role string, id int64) *Options {
+	o := pairOptions(dir, role, id)
+	o.EnableAutoSwitchHA, o.AllAckInSyncStateSet, o.MinInSyncReplicas = true, true, 2
+	return o
+}
+
+func openSeat(t *testing.T, o *Options) *seat {
+	t.Helper()
+	h, err := OpenHost(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &seat{TB: t, host: h, addr: h.Broker().Addr(), client: remoting.NewClient(nil)}
+	t.Cleanup(func() {
+		s.client.Close()
+		h.Close()
+	})
+	return s
+}
+
+// bench is the broker of the moment.
+func (s *seat) bench() *bench {
+	s.Helper()
+	var b *Broker
+	for deadline := time.Now().Add(30 * time.Second); b == nil; b = s.host.Broker() {
+		if time.Now().After(deadline) {
+			s.Fatal("the broker does not come back")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return &bench{TB: s.TB, Broker: b, client: s.client}
+}
+
+// give tells a broker who is master, and waits until it acts accordingly.
+func (s *seat) give(epoch int32, id int64, master *seat) {
+	s.Helper()
+	before := s.bench().Broker
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := NotifyRole(ctx, s.client, s.addr, id, master.addr, epoch, []int64{id}); err != nil {
+		s.Fatal(err)
+	}
+	for deadline := time.Now().Add(30 * time.Second); s.bench().Broker == before; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.Fatal("the role does not come into force")
+		}
+	}
+}
+
+// inSync waits until those are in the in-sync set.
+func (s *seat) inSync(ids ...int64) {
+	s.Helper()
+	b := s.bench()
+	b.await("the in-sync set", func() bool {
+		members, _ := b.replication.master.Members()
+		return slices.Equal(slices.Sorted(slices.Values(members)), ids)
+	})
+}
+
+// TestRolesChange makes one broker master and the other, lets the first write on alone, and finds the same log in both.
+func TestRolesChange(t *testing.T) {
+	first := openSeat(t, switchOptions(t.TempDir(), syncMaster, 1))
+	second := openSeat(t, switchOptions(t.TempDir(), slaveRole, 2))
+	first.give(2, 1, first)
+	second.give(2, 1, first) // the settings do not say where the master is
+	first.inSync(1, 2)
+	m := first.bench()
+	for i := range 50 {
+		m.put("Pair", int32(i%4), fmt.Sprint("m", i))
+		if second.bench().store.MaxPhyOffset() != m.store.MaxPhyOffset() {
+			t.Fatalf("message %d is answered before the slave has it", i)
+		}
+	}
+	slave := second.bench()
+	slave.await("the slave to show what is confirmed", func() bool { return slave.store.ReputOffset() == m.store.MaxPhyOffset() })
+	slave.await("the topic", func() bool { return slave.topics.get("Pair") != nil })
+	if p := slave.pull(pullHeader("readers", "Pair", 1, 3)); len(p.records) == 0 {
+		t.Errorf("the slave has no message")
+	}
+	var replicas protocol.BrokerReplicasInfo
+	names, _ := protocol.MarshalJSON([]string{"broker-a"})
+	resp := m.call(protocol.ControllerGetSyncStateData, nil, names)
+	if err := protocol.UnmarshalJSON(resp.Body, &replicas); err != nil {
+		t.Fatal(err)
+	}
+	if info := replicas.ReplicasInfoTable["broker-a"]; info.MasterBrokerID != 1 || info.MasterEpoch != 2 || len(info.InSyncReplicas) != 2 || len(info.NotInSyncReplicas) != 0 {
+		t.Errorf("in-sync set %+v", info)
+	}
+
+	// The second is made master. The first does not hear of it at once, and is left alone with messages that it is not
+	// to keep safe: it takes no others.
+	second.give(3, 2, second)
+	m.await("the slave to leave the set", func() bool {
+		code := m.call(protocol.SendMessageV2, v2{sendHeader("Pair", 0)}, []byte("unsafe")).ResponseCode()
+		if code == protocol.Success {
+			t.Fatal("a message that only one broker has is answered with success")
+		}
+		return code == protocol.SystemError
+	})
+	for i := range 5 {
+		m.put("Pair", 0, fmt.Sprint("lost", i), "WAIT", "false")
+	}
+	now := second.bench()
+	if h := now.put("Pair", 0, "after", "WAIT", "false"); h.QueueOffset != 13 {
+		t.Fatalf("the first message after the change is at %d", h.QueueOffset)
+	}
+	first.give(3, 2, second)
+	second.inSync(1, 2)
+	for i := range 20 {
+		now.put("Pair", int32(i%4), fmt.Sprint("more", i))
+	}
+	back := first.bench()
+	back.await("the logs to be equal", func() bool { return back.store.MaxPhyOffset() == now.store.MaxPhyOffset() })
+	if a, b := logBytes(t, back), logBytes(t, now); !slices.Equal(a, b) {
+		t.Fatalf("the logs differ: %d and %d bytes", len(a), len(b))
+	}
+	for _, s := range []*seat{first, second} {
+		var cache protocol.EpochEntryCache
+		s.bench().must(protocol.GetBrokerEpochCache, nil, nil, &cache)
+		if n := len(cache.EpochList); n == 0 || cache.EpochList[n-1].Epoch != 3 || cache.EpochList[n-1].EndOffset != 1<<63-1 {
+			t.Errorf("epochs %+v", cache)
+		}
+	}
+	// A role under an epoch that is not newer is refused.
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for _, epoch := range []int32{1, 2, 3} {
+		err := NotifyRole(ctx, first.client, first.addr, 1, first.addr, epoch, nil)
+		var r *refusal
+		if !errors.As(err, &r) || r.code != protocol.ControllerFencedMasterEpoch {
+			t.Errorf("master under epoch %d again: %v", epoch, err)
+		}
+	}
+}
+
+// logBytes is a broker's whole log.
+func logBytes(t *testing.T, s *bench) (all []byte) {
+	t.Helper()
+	for at := s.store.MinPhyOffset(); at < s.store.ConfirmOffset(); {
+		raw, release, err := s.store.ReadRaw(at, 1<<30)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, raw...)
+		at += message.PhyOffset(len(raw))
+		release()
+	}
+	return all
+}
+
+// TestRoleSurvivesARestart: a role given is kept, also against the settings, whose epoch is older; a higher one there holds.
+func TestRoleSurvivesARestart(t *testing.T) {
+	dir := t.TempDir()
+	s := openSeat(t, switchOptions(dir, slaveRole, 7))
+	s.give(5, 7, s)
+	b := s.bench()
+	b.put("Kept", 0, "x", "WAIT", "false")
+	if b.isSlave() || b.options().BrokerID != 0 {
+		t.Fatalf("role %s, id %d", b.options().BrokerRole, b.options().BrokerID)
+	}
+	if err := s.host.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openSeat(t, switchOptions(dir, slaveRole, 7))
+	b = s.bench()
+	if h := b.put("Kept", 0, "y", "WAIT", "false"); b.isSlave() || h.QueueOffset != 1 {
+		t.Fatalf("after a restart it is a slave: %t", b.isSlave())
+	}
+	if err := s.host.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o := switchOptions(dir, slaveRole, 7)
+	o.HAEpoch = 6
+	s = openSeat(t, o)
+	if b = s.bench(); !b.isSlave() || b.roles.get().Epoch != 6 {
+		t.Fatalf("the settings give a role under epoch 6: %+v", b.roles.get())
+	}
+}
+
+func TestNoSwitching(t *testing.T) {
+	b := startWith(t, pairOptions(t.TempDir(), syncMaster, 0))
+	for _, code := range []protocol.RequestCode{protocol.GetBrokerEpochCache, protocol.ControllerGetMetadataInfo} {
+		if resp := b.call(code, nil, nil); resp.ResponseCode() != protocol.SystemError {
+			t.Errorf("request %d: %d %s", code, resp.Code, resp.Remark)
+		}
+	}
+	o := switchOptions(t.TempDir(), syncMaster, 0)
+	if _, err := Open(o); err == nil {
+		t.Error("a broker without an id of its own is taken")
+	}
+}
