@@ -215,11 +215,13 @@ func (b *Broker) cloneOffset(c *call) error {
 	return nil
 }
 
-// allOffsets answers a slave's GET_ALL_CONSUMER_OFFSET. There is nothing in it that a slave does not look for: Java's passes
-// over what it does not know, and cannot do so where queues are named by bare numbers.
+// allOffsets answers a slave's GET_ALL_CONSUMER_OFFSET with the members that Java's has. A Java slave passes over those beside
+// its offsets, which it cannot do where queues are named by bare numbers: where groups last read, it is not told.
 func (b *Broker) allOffsets(c *call) error {
 	s := b.offsets.snapshot()
-	return c.json(&protocol.ConsumerOffsetSerializeWrapper{DataVersion: &s.DataVersion, OffsetTable: s.OffsetTable})
+	return c.json(&offsetsFile{
+		DataVersion: s.DataVersion, GroupTopicMap: s.GroupTopicMap, OffsetTable: s.OffsetTable, PullOffsets: map[string]map[int32]int64{},
+	})
 }
 
 func (b *Broker) allDelayOffsets(c *call) error { return c.json(b.schedule.snapshot()) }
