@@ -225,7 +225,7 @@ func brokerStudy() Study {
 		},
 		Compare: []Figure{
 			rate("send", "sends/s"), cpu("send"), rate("pull", "messages pulled/s"),
-			{Name: "endtoend", Label: "p99 end to end", Unit: "µs", Less: true, Value: func(r measure.Result) float64 { return r.P99 }},
+			p99("endtoend", "p99 end to end"),
 		},
 		Bars: brokerBars,
 	}

@@ -19,9 +19,10 @@ func coldStudy() Study {
 		return Side{Name: name, Missing: missing, Run: func(e *Env) (Results, error) { return e.cold(start) }}
 	}
 	return Study{
-		Name:  "cold",
-		Title: "broker: sends one at a time on 4 connections, alone and beside the scan of a backlog on disk",
-		Sides: []Side{side("ours", nil, (*Env).startOurBroker), side("java", (*Env).missingJava, (*Env).startJavaBroker)},
+		Name:    "cold",
+		Title:   "broker: sends one at a time on 4 connections, alone and beside the scan of a backlog on disk",
+		Sides:   []Side{side("ours", nil, (*Env).startOurBroker), side("java", (*Env).missingJava, (*Env).startJavaBroker)},
+		Compare: []Figure{p99("send", "p99 of a send, alone"), p99("send, cold scan", "p99 of a send beside a scan")},
 		Bars: func(m Medians) []Bar {
 			ours := m["ours"]
 			return []Bar{

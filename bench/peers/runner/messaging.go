@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/rocketlog/rocketlog/bench/peers/measure"
 )
 
 const (
@@ -48,7 +50,7 @@ func besideJava(what string, bars func(ours, java Results) []Bar) func(Medians) 
 	return func(m Medians) []Bar {
 		java, ok := m["java"]
 		if !ok {
-			return []Bar{missing(what+" beside Java's broker", "no Java")}
+			return []Bar{missing(what+" beside Java's broker", noJava)}
 		}
 		return bars(m["ours"], java)
 	}
@@ -74,9 +76,10 @@ func one(kind string, more ...string) func(*Env, *server) (Results, error) {
 // longPollStudy has a message come now and then to a system that does nothing else.
 func longPollStudy() Study {
 	return Study{
-		Name:  "longpoll",
-		Title: "broker: delivery to a long-polling consumer, 100 messages/s and nothing else",
-		Sides: brokerSides(one("endtoend", "-rate=100")),
+		Name:    "longpoll",
+		Title:   "broker: delivery to a long-polling consumer, 100 messages/s and nothing else",
+		Sides:   brokerSides(one("endtoend", "-rate=100")),
+		Compare: []Figure{p99("endtoend", "p99 of a delivery")},
 		Bars: besideJava("long-poll delivery", func(ours, java Results) []Bar {
 			return []Bar{
 				atMost("long poll: p50 of Java's broker", "µs", ours["endtoend"].P50, java["endtoend"].P50, 1.0/3),
@@ -99,11 +102,15 @@ func idlersStudy() Study {
 			return Results{"idle": r}, err
 		}),
 		Once: true,
+		Compare: []Figure{
+			{Name: "idle", Label: "CPU", Unit: "%", Less: true, Value: func(r measure.Result) float64 { return r.Idle }},
+			{Name: "idle", Label: "memory", Unit: "MiB", Less: true, Value: func(r measure.Result) float64 { return r.Anonymous }},
+		},
 		Bars: func(m Medians) []Bar {
 			ours := m["ours"]["idle"]
 			return []Bar{
-				atMost("10,000 long polls: memory besides mapped files", "MiB", ours.Anonymous, 0, 150),
-				atMost("10,000 long polls: CPU in percent of a core", "%", ours.Idle, 0, 2),
+				atMostFixed("10,000 long polls: memory besides mapped files", "MiB", ours.Anonymous, 150),
+				atMostFixed("10,000 long polls: CPU in percent of a core", "%", ours.Idle, 2),
 			}
 		},
 	}
@@ -112,9 +119,10 @@ func idlersStudy() Study {
 // transactionStudy has 128 transactions under way: half message, commit, delivery.
 func transactionStudy() Study {
 	return Study{
-		Name:  "transactions",
-		Title: "broker: transactions of 1 KiB on 4 connections: half message, commit, delivered",
-		Sides: brokerSides(one("transactions")),
+		Name:    "transactions",
+		Title:   "broker: transactions of 1 KiB on 4 connections: half message, commit, delivered",
+		Sides:   brokerSides(one("transactions")),
+		Compare: []Figure{rate("transactions", "transactions/s"), cpu("transactions")},
 		Bars: besideJava("transactions", func(ours, java Results) []Bar {
 			return []Bar{
 				atLeast("transactions: msgs/s of Java's broker", "/s", ours["transactions"].Rate, java["transactions"].Rate, 3),
@@ -136,6 +144,7 @@ func popStudy() Study {
 			r, err := e.load(s, "pop", e.Measure)
 			return Results{"pop": r}, err
 		}),
+		Compare: []Figure{rate("pop", "messages popped and acked/s"), cpu("pop")},
 		Bars: besideJava("pop and ack", func(ours, java Results) []Bar {
 			return []Bar{
 				atLeast("pop and ack: msgs/s of Java's broker", "/s", ours["pop"].Rate, java["pop"].Rate, 3),
@@ -162,16 +171,17 @@ func timerStudy() Study {
 			results["lateness"], err = e.load(s, "lateness", 0, smallBody, "-messages="+strconv.Itoa(timersDue))
 			return results, err
 		}),
+		Compare: []Figure{rate("put", "timers into the wheel/s"), cpu("put"), p99("lateness", "p99 of the lateness")},
 		Bars: func(m Medians) []Bar {
 			ours := m["ours"]
 			bars := []Bar{
-				atMost("1 million timers: memory besides mapped files", "MiB", ours["put"].Anonymous, 0, 100),
-				atMost("timers: p99 of the lateness of 20,000 in one second", "µs", ours["lateness"].P99, 0, 1_020_000),
-				atMost("timers: early ones", "", float64(ours["lateness"].Failed), 0, 0),
+				atMostFixed("1 million timers: memory besides mapped files", "MiB", ours["put"].Anonymous, 100),
+				atMostFixed("timers: p99 of the lateness of 20,000 in one second", "µs", ours["lateness"].P99, 1_020_000),
+				atMostFixed("timers: early ones", "", float64(ours["lateness"].Failed), 0),
 			}
 			java, ok := m["java"]
 			if !ok {
-				return append(bars, missing("timers beside Java's broker", "no Java"))
+				return append(bars, missing("timers beside Java's broker", noJava))
 			}
 			return append(bars,
 				atLeast("timers: puts/s of Java's broker", "/s", ours["put"].PutRate, java["put"].PutRate, 3),

@@ -20,9 +20,9 @@ func everyStudy() record {
 	for _, s := range Studies() {
 		rec[s.Name] = map[string][]Results{}
 		for _, side := range s.Sides {
-			r := measure.Result{Rate: 1000, ReadRate: 10, CPU: 2, P50: 2, P99: 2, P999: 2, Seconds: 2}
+			r := measure.Result{Rate: 1000, ReadRate: 10, CPU: 2, P50: 2, P99: 2, P999: 2, Seconds: 2, Idle: 2, Anonymous: 2}
 			if side.Name == ours {
-				r = measure.Result{Rate: 2000, ReadRate: 20, CPU: 1, P50: 1, P99: 1, P999: 1, Seconds: 1}
+				r = measure.Result{Rate: 2000, ReadRate: 20, CPU: 1, P50: 1, P99: 1, P999: 1, Seconds: 1, Idle: 1, Anonymous: 1}
 			}
 			results := Results{}
 			for _, f := range s.Compare {

@@ -54,6 +54,10 @@ func cpu(name string) Figure {
 	return Figure{Name: name, Label: "CPU a message", Unit: "µs", Less: true, Value: func(r measure.Result) float64 { return r.CPU }}
 }
 
+func p99(name, label string) Figure {
+	return Figure{Name: name, Label: label, Unit: "µs", Less: true, Value: func(r measure.Result) float64 { return r.P99 }}
+}
+
 // Comparison is a figure of ours beside one other side's.
 type Comparison struct {
 	Figure       Figure
