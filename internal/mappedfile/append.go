@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // ErrFull says that the ring holds as many uncommitted bytes as it can;
@@ -123,7 +124,7 @@ func (q *Queue) TruncateTo(offset, durable int64, zero bool) error {
 	if q.ring != nil {
 		q.ring.reset()
 	}
-	if err := q.removeWhere(func(f *File) bool { return f.start >= offset }); err != nil {
+	if err := q.removeFrom(offset); err != nil {
 		return err
 	}
 	q.ahead.reset()
@@ -175,32 +176,44 @@ func (q *Queue) RemoveBefore(offset int64, limit int) (int, error) {
 		return 0, nil
 	}
 	cut := files[n].start
-	return n, q.removeWhere(func(f *File) bool { return f.start < cut })
+	var errs []error
+	for _, f := range q.unlist(func(f *File) bool { return f.start < cut }) {
+		errs = append(errs, q.delete(f))
+	}
+	return n, errors.Join(append(errs, q.fs.SyncDir(q.dir))...)
 }
 
-// removeWhere takes files off the list, then deletes them; on an error those
-// not yet deleted are gone from the list and come back at the next Open.
-func (q *Queue) removeWhere(doomed func(*File) bool) error {
+// removeFrom deletes the files that start at or behind offset, newest first and
+// each for certain before the next: a log that lost its first files alone would
+// begin in the middle.
+func (q *Queue) removeFrom(offset int64) error {
+	for _, f := range slices.Backward(q.unlist(func(f *File) bool { return f.start >= offset })) {
+		if err := errors.Join(q.delete(f), q.fs.SyncDir(q.dir)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unlist takes files off the list and returns them. Those that are then not
+// deleted come back at the next Open.
+func (q *Queue) unlist(doomed func(*File) bool) (off []*File) {
 	q.listMu.Lock()
-	var keep, drop []*File
+	defer q.listMu.Unlock()
+	var keep []*File
 	for _, f := range q.Files() {
 		if doomed(f) {
-			drop = append(drop, f)
+			off = append(off, f)
 		} else {
 			keep = append(keep, f)
 		}
 	}
 	q.files.Store(&keep)
-	q.listMu.Unlock()
-	if len(drop) == 0 {
-		return nil
-	}
-	var errs []error
-	for _, f := range drop {
-		errs = append(errs, f.remove())
-		q.cool(f)
-		errs = append(errs, f.closeFile())
-	}
-	errs = append(errs, q.fs.SyncDir(q.dir))
-	return errors.Join(errs...)
+	return off
+}
+
+func (q *Queue) delete(f *File) error {
+	err := f.remove()
+	q.cool(f)
+	return errors.Join(err, f.closeFile())
 }

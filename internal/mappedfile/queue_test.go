@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/rocketlog/rocketlog/internal/vfs"
@@ -264,5 +265,44 @@ func TestPreparedFileIsDeletedOnClose(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 1 {
 		t.Errorf("%d files are left: %v", len(entries), err)
+	}
+}
+
+// A truncation that ends in the midst leaves a log that begins where it began.
+func TestTruncateRemovesNewestFirst(t *testing.T) {
+	for _, op := range []vfs.Op{vfs.OpRemove, vfs.OpSyncDir} {
+		disk := vfs.NewCrashFS(1)
+		fs := vfs.NewFaultFS(disk, nil)
+		opts := Options{FileSize: 4096, PreheatMax: -1}
+		q, err := Open(fs, "/log", opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if err := q.Roll(); err != nil {
+				t.Fatal(err)
+			}
+			q.Skip(0)
+		}
+		if err := q.alloc.drop(); err != nil {
+			t.Fatal(err)
+		}
+		fs.SetRules(vfs.Rule{Op: op, Nth: 2, On: true, Err: syscall.EIO})
+		if err := q.TruncateTo(0, 0, false); !errors.Is(err, syscall.EIO) {
+			t.Errorf("the second %v fails: %v", op, err)
+		}
+		fs.SetRules()
+		if err := q.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if q, err = Open(fs, "/log", opts); err != nil {
+			t.Fatal(err)
+		}
+		if files := len(q.Files()); q.MinOffset() != 0 || files < 1 || files > 2 {
+			t.Errorf("after the second %v failed the log begins at %d, with %d files", op, q.MinOffset(), files)
+		}
+		if err := q.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
