@@ -180,7 +180,8 @@ func (a *Allocator) take(start int64) (*File, error) {
 	}
 }
 
-// drop deletes the files made ahead.
+// drop deletes the files made ahead, newest first and each for certain before the
+// next, as removeFrom does.
 func (a *Allocator) drop() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -190,7 +191,7 @@ func (a *Allocator) drop() error {
 	}
 	var errs []error
 	for _, f := range slices.Backward(a.ahead) {
-		errs = append(errs, f.remove())
+		errs = append(errs, f.remove(), a.q.fs.SyncDir(a.q.dir))
 		f.release()
 	}
 	a.ahead, a.err, a.preheated = nil, nil, 0

@@ -64,7 +64,9 @@ func createFile(fs vfs.FS, dir string, start, size int64) (*File, error) {
 		err = fs.SyncDir(dir)
 	}
 	if err != nil {
-		return nil, errors.Join(err, h.Close(), fs.Remove(f.path))
+		// For certain too: a file that a crash brings back without its space may
+		// be but the last.
+		return nil, errors.Join(err, h.Close(), fs.Remove(f.path), fs.SyncDir(dir))
 	}
 	f.file = h
 	return f, nil
