@@ -16,9 +16,10 @@ import (
 // path, on one goroutine for the pages and one for each file: the writer only compares
 // a number (Queue.attention).
 //
-// The next file is made when the present one is half full. When it will be full
-// within seconds, two are made ahead: behind the dirty pages of a fast writer the
-// syncs of a new file take two seconds, in which more than a file is written.
+// The next file is made when the present one is half full, or will be full within
+// seconds: behind the dirty pages of a fast writer the syncs of a new file take two
+// seconds, in which more than half a file is written. More than one is not made: of
+// one file alone, the newest, a crash may leave the name without the space.
 //
 // The window follows the writer's speed: it doubles when the writer caught up
 // with it and halves when the writer is slow, so an idle store does not dirty
@@ -115,12 +116,12 @@ func (a *Allocator) setDepth(wrote int64, now time.Time) (again int64) {
 		return measured
 	}
 	if wrote >= half {
-		a.depth = max(a.depth, 1)
+		a.depth = 1
 	}
 	if written := wrote - a.beganAt; written > 0 {
 		left := float64(a.tail.End()-wrote) / float64(written)
 		if time.Duration(left*float64(now.Sub(a.began))) < fastFill {
-			a.depth = 2
+			a.depth = 1
 		}
 	}
 	if wrote >= half {

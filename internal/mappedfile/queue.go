@@ -145,7 +145,7 @@ func (q *Queue) load() ([]*File, error) {
 		}
 		if info.Size() != q.opts.FileSize {
 			if info.Size() == 0 && e == entries[len(entries)-1] && !q.opts.ReadOnly {
-				if err := q.fs.Remove(path); err != nil {
+				if err := errors.Join(q.fs.Remove(path), q.fs.SyncDir(q.dir)); err != nil {
 					return nil, err
 				}
 				continue
