@@ -109,7 +109,7 @@ func (t *transactions) CheckLocalTransaction(m *primitive.MessageExt) primitive.
 	t.mu.Unlock()
 	emit(event{ID: t.id, Event: "checked", Name: name, Topic: m.Topic, Keys: m.GetKeys(), Tags: m.GetTags()})
 	switch k := kind(&m.Message); {
-	case k == 3:
+	case k == 1, k == 3: // what was rolled back at once is asked about where a kill took that
 		return primitive.RollbackMessageState
 	case k == 4 && times == 1:
 		return primitive.UnknowState

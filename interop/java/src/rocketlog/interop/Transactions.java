@@ -81,6 +81,7 @@ final class Transactions implements TransactionListener {
         int times = checks.merge(name, 1, Integer::sum);
         Reader.describe(new Event(id, "checked"), m).print();
         switch (Integer.parseInt(m.getUserProperty("n")) % 5) {
+            case 1: // rolled back at once, and asked about where a kill took that
             case 3:
                 return LocalTransactionState.ROLLBACK_MESSAGE;
             case 4:
