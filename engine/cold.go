@@ -29,6 +29,8 @@ const (
 	hotTail = 64 << 20
 	// residentFor is how long it is believed of a chunk that it is in memory.
 	residentFor = time.Second
+	// residentSlots is of how many chunks, 256 MiB, that is remembered.
+	residentSlots = 1024
 )
 
 // coldPages keeps cold parts of the log from pushing out the tail: it brings
@@ -46,6 +48,10 @@ type coldPages struct {
 	// not be in memory.
 	openedAt message.PhyOffset
 	max      int
+
+	// resident remembers chunks that were found in memory: the begin of each, and
+	// the second, as a look costs more than all else of a read.
+	resident [residentSlots]atomic.Uint64
 
 	mu     sync.Mutex
 	chunks map[message.PhyOffset]*list.Element // of loaded chunks, by their begin
@@ -96,7 +102,17 @@ func (p *coldPages) chunkCold(off message.PhyOffset) bool {
 	if size == 0 || p.believed(begin) {
 		return false
 	}
-	return !p.log.Resident(begin, size)
+	// Whole seconds of the clock, so at most residentFor.
+	seen := uint64(begin)<<16 | uint64(uint16(p.now().Unix()))
+	slot := &p.resident[uint64(begin/coldChunkSize)%residentSlots]
+	if slot.Load() == seen {
+		return false
+	}
+	if !p.log.Resident(begin, size) {
+		return true
+	}
+	slot.Store(seen)
+	return false
 }
 
 // believed tells whether a chunk was loaded and seen in memory not long ago,
