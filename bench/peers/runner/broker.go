@@ -191,15 +191,27 @@ func (e *Env) load(s *server, kind string, warmup time.Duration, more ...string)
 	return r, err
 }
 
-// brokerSide sends, pulls the backlog and measures end to end, on one server started for it.
-func brokerSide(name string, missing func(*Env) string, start func(*Env) (*server, error), kinds ...string) Side {
+// brokerSide does something on a broker started for it.
+func brokerSide(name string, missing func(*Env) string, start func(*Env) (*server, error), do func(*Env, *server) (Results, error)) Side {
 	return Side{Name: name, Missing: missing, Run: func(e *Env) (Results, error) {
 		s, err := start(e)
 		if err != nil {
 			return nil, err
 		}
 		defer s.stop()
-		results := Results{}
+		return do(e, s)
+	}}
+}
+
+// brokerSides are our broker and Java's, each doing the same.
+func brokerSides(do func(*Env, *server) (Results, error)) []Side {
+	return []Side{brokerSide(ours, nil, (*Env).startOurBroker, do), brokerSide("java", (*Env).missingJava, (*Env).startJavaBroker, do)}
+}
+
+// inTurn does one kind of load after the other.
+func inTurn(kinds ...string) func(*Env, *server) (Results, error) {
+	return func(e *Env, s *server) (results Results, err error) {
+		results = Results{}
 		for _, kind := range kinds {
 			if kind == "pull" {
 				if _, err := e.load(s, "send", 0, "-measure=1m", "-messages="+strconv.Itoa(backlog)); err != nil {
@@ -211,18 +223,25 @@ func brokerSide(name string, missing func(*Env) string, start func(*Env) (*serve
 			}
 		}
 		return results, nil
-	}}
+	}
+}
+
+// besideJava makes bars that need the figures of Java's broker.
+func besideJava(what string, bars func(ours, java Results) []Bar) func(Medians) []Bar {
+	return func(m Medians) []Bar {
+		java, ok := m["java"]
+		if !ok {
+			return []Bar{missing(what+" beside Java's broker", noJava)}
+		}
+		return bars(m[ours], java)
+	}
 }
 
 func brokerStudy() Study {
 	return Study{
 		Name:  "broker",
 		Title: "broker: sends and pulls of 1 KiB on 4 connections, end to end at 5,000 messages/s",
-		Sides: []Side{
-			brokerSide(ours, nil, (*Env).startOurBroker, "send", "pull", "endtoend"),
-			brokerSide("java", (*Env).missingJava, (*Env).startJavaBroker, "send", "pull", "endtoend"),
-			brokerSide("null server", nil, (*Env).startNull, "send"),
-		},
+		Sides: append(brokerSides(inTurn("send", "pull", "endtoend")), brokerSide("null server", nil, (*Env).startNull, inTurn("send"))),
 		Compare: []Figure{
 			rate("send", "sends/s"), cpu("send"), rate("pull", "messages pulled/s"),
 			p99("endtoend", "p99 end to end"),
@@ -249,41 +268,29 @@ func brokerBars(m Medians) []Bar {
 
 // filterStudy pulls with filters that one message in a hundred passes; what is counted is what the broker looks at.
 func filterStudy() Study {
-	side := func(name string, missing func(*Env) string, start func(*Env) (*server, error)) Side {
-		return Side{Name: name, Missing: missing, Run: func(e *Env) (Results, error) {
-			s, err := start(e)
-			if err != nil {
-				return nil, err
-			}
-			defer s.stop()
+	filters := []string{load.FilterTags, load.FilterSQL92}
+	return Study{
+		Name:  "filter",
+		Title: "broker: pulls of 1 message in 100, by tag and by SQL92; messages looked at",
+		Sides: brokerSides(func(e *Env, s *server) (results Results, err error) {
 			if _, err := e.load(s, "send", 0, "-measure=1m", "-varied", "-messages="+strconv.Itoa(backlog)); err != nil {
 				return nil, err
 			}
-			results := Results{}
-			for _, filter := range []string{load.FilterTags, load.FilterSQL92} {
+			results = Results{}
+			for _, filter := range filters {
 				if results[filter], err = e.load(s, "pull", e.Measure, "-filter="+filter); err != nil {
 					return nil, err
 				}
 			}
 			return results, nil
-		}}
-	}
-	return Study{
-		Name:    "filter",
-		Title:   "broker: pulls of 1 message in 100, by tag and by SQL92; messages looked at",
-		Sides:   []Side{side(ours, nil, (*Env).startOurBroker), side("java", (*Env).missingJava, (*Env).startJavaBroker)},
+		}),
 		Compare: []Figure{rate(load.FilterTags, "messages looked at/s, by tag"), rate(load.FilterSQL92, "messages looked at/s, by SQL92")},
-		Bars: func(m Medians) []Bar {
-			java, ok := m["java"]
-			if !ok {
-				return []Bar{missing("filtered pulls beside Java's broker", noJava)}
-			}
-			var bars []Bar
-			for _, filter := range []string{load.FilterTags, load.FilterSQL92} {
-				bars = append(bars, atLeast(filter+": messages looked at by Java's broker", "/s", m[ours][filter].Rate, java[filter].Rate, 3))
+		Bars: besideJava("filtered pulls", func(ours, java Results) (bars []Bar) {
+			for _, filter := range filters {
+				bars = append(bars, atLeast(filter+": messages looked at by Java's broker", "/s", ours[filter].Rate, java[filter].Rate, 3))
 			}
 			return bars
-		},
+		}),
 	}
 }
 

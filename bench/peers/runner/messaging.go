@@ -30,32 +30,6 @@ func (s Study) needsBroker() bool {
 		slices.ContainsFunc(messagingStudies(), func(m Study) bool { return m.Name == s.Name })
 }
 
-// brokerSides are our broker and Java's, each doing the same on a broker started for it.
-func brokerSides(do func(*Env, *server) (Results, error)) []Side {
-	side := func(name string, missing func(*Env) string, start func(*Env) (*server, error)) Side {
-		return Side{Name: name, Missing: missing, Run: func(e *Env) (Results, error) {
-			s, err := start(e)
-			if err != nil {
-				return nil, err
-			}
-			defer s.stop()
-			return do(e, s)
-		}}
-	}
-	return []Side{side("ours", nil, (*Env).startOurBroker), side("java", (*Env).missingJava, (*Env).startJavaBroker)}
-}
-
-// besideJava makes bars that need Java's figures.
-func besideJava(what string, bars func(ours, java Results) []Bar) func(Medians) []Bar {
-	return func(m Medians) []Bar {
-		java, ok := m["java"]
-		if !ok {
-			return []Bar{missing(what+" beside Java's broker", noJava)}
-		}
-		return bars(m["ours"], java)
-	}
-}
-
 // send puts so many messages and measures nothing.
 func (e *Env) send(s *server, messages int, more ...string) error {
 	_, err := e.load(s, "send", 0, append([]string{"-measure=2m", "-messages=" + strconv.Itoa(messages)}, more...)...)
