@@ -128,7 +128,7 @@ func newSwitching(seed uint64, broken Broken) (*Switching, error) {
 	s := &Switching{rng: rng, broken: broken, now: time.Unix(1_700_000_000, 0)}
 	s.SwitchSettings = SwitchSettings{
 		Members: 2 + rng.IntN(3), Sync: rng.IntN(2) == 0, PowerLoss: rng.IntN(2) == 0,
-		FileSize: int64(8<<10) << rng.IntN(3), BatchSize: 64 << rng.IntN(7), BodyMax: 1 + rng.IntN(1500), Steps: 200 + rng.IntN(500),
+		FileSize: int64(8<<10) << rng.IntN(3), BatchSize: 64 << rng.IntN(7), BodyMax: 1 + rng.IntN(1500), Steps: 300 + rng.IntN(500),
 	}
 	for i := range s.Members {
 		m := &switcher{s: s, index: i, follows: -1, node: &node{fs: vfs.NewCrashFS(seed + uint64(i)), fileSize: s.FileSize, sync: s.Sync}}
