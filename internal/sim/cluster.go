@@ -118,17 +118,17 @@ func (p *put) Replicated(err error) {
 	p.c.checkHeld(p, "when it is answered")
 }
 
-func newCluster(seed uint64, broken Broken) (*Cluster, error) {
+func newCluster(seed uint64, broken Broken, quiet func()) (*Cluster, error) {
 	rng := rand.New(rand.NewPCG(seed, 0x73696d))
 	c := &Cluster{Settings: draw(rng), rng: rng, broken: broken, now: time.Unix(1_700_000_000, 0)}
 	c.masterOpts = ha.MasterOptions{Group: "c/b", FileSize: c.FileSize, Sync: true, InSyncReplicas: c.Need + 1, BatchSize: c.BatchSize}
 	c.masterOpts.EnsureDefaults()
-	c.master = &node{fs: vfs.NewCrashFS(seed), fileSize: c.FileSize, sync: c.MasterSync}
+	c.master = &node{fs: vfs.NewCrashFS(seed), fileSize: c.FileSize, sync: c.MasterSync, quiet: quiet}
 	c.leader = ha.NewLeader(&c.masterOpts)
 	c.barred = make([]int, c.Slaves)
 	err := c.master.open()
 	for i := range c.Slaves {
-		n := &node{fs: vfs.NewCrashFS(seed + uint64(i) + 1), fileSize: c.FileSize, sync: c.SlavesSync}
+		n := &node{fs: vfs.NewCrashFS(seed + uint64(i) + 1), fileSize: c.FileSize, sync: c.SlavesSync, quiet: quiet}
 		o := ha.SlaveOptions{Group: "c/b", BrokerID: int64(i + 1), FileSize: c.FileSize}
 		o.EnsureDefaults()
 		c.slaves, c.slaveOpts = append(c.slaves, n), append(c.slaveOpts, o)
@@ -140,10 +140,10 @@ func newCluster(seed uint64, broken Broken) (*Cluster, error) {
 }
 
 // Run runs one seed, and returns what happened and the first invariant that did
-// not hold. Before each step it calls quiet, which waits until the making of the
-// next log files has come to rest: then a seed replays.
+// not hold. After each change of a log it calls quiet, which waits until the
+// making of the next log file has come to rest: then a seed replays.
 func Run(seed uint64, broken Broken, quiet func()) (Settings, Counts, error) {
-	c, err := newCluster(seed, broken)
+	c, err := newCluster(seed, broken, quiet)
 	defer func() {
 		for _, n := range append(c.slaves, c.master) {
 			if n.log != nil {
@@ -155,7 +155,6 @@ func Run(seed uint64, broken Broken, quiet func()) (Settings, Counts, error) {
 		return c.Settings, c.Counts, err
 	}
 	for range c.Steps {
-		quiet()
 		if c.step(); c.err != nil {
 			return c.Settings, c.Counts, c.err
 		}
@@ -254,7 +253,7 @@ func (c *Cluster) put() {
 	for i := range m.Body {
 		m.Body[i] = byte(c.rng.Uint32())
 	}
-	res, err := c.master.log.Append(m, &c.seq)
+	res, err := c.master.append(m, &c.seq)
 	if err != nil {
 		c.fail(err)
 		return

@@ -37,8 +37,8 @@
 // # Concurrency
 //
 // One goroutine does everything, in an order that the seed chooses. Only the
-// making of the next log file is the log's own affair: Run waits for it before
-// each step, in a bubble of testing/synctest, and so a seed replays.
+// making of the next log file is the log's own affair: Run waits for it after
+// each change of a log, in a bubble of testing/synctest, and so a seed replays.
 //
 // # What it does not do
 //

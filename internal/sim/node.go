@@ -16,6 +16,10 @@ type node struct {
 	log      *commitlog.CommitLog
 	fileSize int64
 	sync     bool // SYNC_FLUSH
+	// quiet returns when the making of the next log file has come to rest. It is
+	// called after each change of the log: what is written while that works may
+	// be captured for a crash at one moment or another.
+	quiet func()
 }
 
 // open opens what is on the node's disk, as after a start.
@@ -29,8 +33,9 @@ func (n *node) open() error {
 		return err
 	}
 	_, err = n.log.Recover(n.log.MinOffset(), commitlog.Own, true, func(message.PhyOffset, message.Record) error { return nil })
+	n.quiet()
 	if err == nil && n.sync {
-		err = n.log.Flush()
+		err = n.Flush()
 	}
 	return err
 }
@@ -55,7 +60,17 @@ func (n *node) close() {
 func (n *node) MinPhyOffset() message.PhyOffset  { return n.log.MinOffset() }
 func (n *node) MaxPhyOffset() message.PhyOffset  { return n.log.MaxOffset() }
 func (n *node) ConfirmOffset() message.PhyOffset { return n.log.ConfirmOffset() }
-func (n *node) Flush() error                     { return n.log.Flush() }
+
+func (n *node) Flush() error {
+	defer n.quiet()
+	return n.log.Flush()
+}
+
+// append is what a master's clients do.
+func (n *node) append(m *message.Message, seq *commitlog.Sequence) (commitlog.Result, error) {
+	defer n.quiet()
+	return n.log.Append(m, seq)
+}
 
 func (n *node) ReadRaw(at message.PhyOffset, most int) ([]byte, func(), error) {
 	limit := n.ConfirmOffset()
@@ -71,6 +86,7 @@ func (n *node) ReadRaw(at message.PhyOffset, most int) ([]byte, func(), error) {
 }
 
 func (n *node) AppendRaw(at message.PhyOffset, raw []byte) error {
+	defer n.quiet()
 	if at > 0 && n.log.MaxOffset() == 0 {
 		if err := n.log.Reset(at); err != nil {
 			return err
@@ -80,7 +96,10 @@ func (n *node) AppendRaw(at message.PhyOffset, raw []byte) error {
 }
 
 // Truncate implements ha.Log.
-func (n *node) Truncate(end message.PhyOffset) error { return n.log.Cut(end) }
+func (n *node) Truncate(end message.PhyOffset) error {
+	defer n.quiet()
+	return n.log.Cut(end)
+}
 
 // Confirm implements ha.Log.
 func (n *node) Confirm(message.PhyOffset) {}

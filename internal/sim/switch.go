@@ -123,7 +123,7 @@ func (p *switchPut) Replicated(err error) {
 	}
 }
 
-func newSwitching(seed uint64, broken Broken) (*Switching, error) {
+func newSwitching(seed uint64, broken Broken, quiet func()) (*Switching, error) {
 	rng := rand.New(rand.NewPCG(seed, 0x737769746368))
 	s := &Switching{rng: rng, broken: broken, now: time.Unix(1_700_000_000, 0)}
 	s.SwitchSettings = SwitchSettings{
@@ -131,7 +131,7 @@ func newSwitching(seed uint64, broken Broken) (*Switching, error) {
 		FileSize: int64(8<<10) << rng.IntN(3), BatchSize: 64 << rng.IntN(7), BodyMax: 1 + rng.IntN(1500), Steps: 300 + rng.IntN(500),
 	}
 	for i := range s.Members {
-		m := &switcher{s: s, index: i, follows: -1, node: &node{fs: vfs.NewCrashFS(seed + uint64(i)), fileSize: s.FileSize, sync: s.Sync}}
+		m := &switcher{s: s, index: i, follows: -1, node: &node{fs: vfs.NewCrashFS(seed + uint64(i)), fileSize: s.FileSize, sync: s.Sync, quiet: quiet}}
 		m.opts = ha.SlaveOptions{BrokerID: m.id(), FileSize: s.FileSize}
 		m.opts.EnsureDefaults()
 		m.master = ha.MasterOptions{FileSize: s.FileSize, Sync: true, BatchSize: s.BatchSize, AllAckInSyncStateSet: true, MaxTimeNotCaughtUp: 3 * time.Second}
@@ -151,7 +151,7 @@ func (s *Switching) keepsAcknowledged() bool { return !s.PowerLoss || s.Sync }
 
 // RunSwitching runs one seed; see Run.
 func RunSwitching(seed uint64, broken Broken, quiet func()) (SwitchSettings, SwitchCounts, error) {
-	s, err := newSwitching(seed, broken)
+	s, err := newSwitching(seed, broken, quiet)
 	defer func() {
 		for _, m := range s.members {
 			if m.log != nil {
@@ -163,7 +163,6 @@ func RunSwitching(seed uint64, broken Broken, quiet func()) (SwitchSettings, Swi
 		return s.SwitchSettings, s.SwitchCounts, err
 	}
 	for range s.Steps {
-		quiet()
 		if s.step(); s.err != nil {
 			return s.SwitchSettings, s.SwitchCounts, s.err
 		}
@@ -327,7 +326,7 @@ func (s *Switching) put(to *switcher) {
 	for i := range m.Body {
 		m.Body[i] = byte(s.rng.Uint32())
 	}
-	res, err := to.log.Append(m, &to.seq)
+	res, err := to.append(m, &to.seq)
 	if err != nil {
 		s.fail(err)
 		return
