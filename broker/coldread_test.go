@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -220,7 +221,9 @@ func TestColdPullIsPutOff(t *testing.T) {
 	begin := time.Now()
 	p := s.pull(pullHeader("readers", "Cold", 0, 3))
 	s.wantCode(p.Command, protocol.PullRetryImmediately)
-	if p.header.NextBeginOffset != 3 || !strings.HasPrefix(p.Remark, "[COLD_PACE]messages that must be read from disk are given out at 67108864 bytes/s") {
+	// How many depends on how long the disk made the messages of the test wait.
+	given := regexp.MustCompile(`^\[COLD_PACE\]messages that must be read from disk are given out at [1-9]\d* bytes/s: `)
+	if p.header.NextBeginOffset != 3 || !given.MatchString(p.Remark) {
 		t.Errorf("next %d, remark %q", p.header.NextBeginOffset, p.Remark)
 	}
 	if waited := time.Since(begin); waited < s.cold.patience {
