@@ -121,3 +121,30 @@ func logLen(t *testing.T, p *harness.Process) int64 {
 	}
 	return info.Size()
 }
+
+// ourAdminToo wants our admin tool to print what the official one does, but for the digits.
+func ourAdminToo(t *testing.T, admin *harness.Process, place harness.Place, line string) {
+	t.Helper()
+	var theirs, ours string
+	awaitWindow(t, soon, func() bool { // what they print of may change in between
+		theirs = strings.TrimSuffix(runAdmin(t, admin, line), "== end\n")
+		_, theirs, _ = strings.Cut(theirs, "\n") // the first line is the command
+		var err error
+		if ours, err = suite.split.Admin(place, strings.Fields(line)...); err != nil {
+			ours = err.Error()
+		}
+		return zeros(theirs) == zeros(ours) && strings.Count(ours, "#") > 1
+	}, func() string {
+		return fmt.Sprintf("mqadmin %s: the official one prints\n%.3000s\nours\n%.3000s", line, theirs, ours)
+	})
+}
+
+// zeros puts 0 in place of each digit.
+func zeros(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return '0'
+		}
+		return r
+	}, s)
+}

@@ -166,6 +166,7 @@ func (l *layout) admin() {
 		want []string
 	}{
 		{"clusterList", all},
+		{"clusterList -m", all[:3]},
 		{"haStatus -c DefaultCluster", []string{l.brokers[0].Broker(), l.brokers[2].Broker(), "#InSyncSlaveNum\t1", "#SlaveAckOffset", "OK"}},
 		{"haStatus -b " + l.brokers[1].Broker(), []string{"#MasterAddr", "#CommitLogMaxOffset", "#LastReadTime"}},
 		{"brokerStatus -b " + l.brokers[1].Broker(), []string{"commitLogMaxOffset"}},
@@ -177,5 +178,8 @@ func (l *layout) admin() {
 		}, func() string {
 			return fmt.Sprintf("mqadmin %s: not all of %q in\n%.2000s", command.line, command.want, out)
 		})
+		if !strings.HasPrefix(command.line, "brokerStatus") {
+			ourAdminToo(l.t, admin, l.brokers[0].Place, command.line)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,6 +54,18 @@ func replicate(t *testing.T, masterMake, slaveMake harness.Target, role string) 
 		func() string { return "the logs differ" })
 	if files := logFiles(t, slave.place); len(files) < 3 {
 		t.Fatalf("the slave's log has %d files", len(files))
+	}
+	for _, look := range []struct {
+		command string
+		want    []string
+	}{
+		{"haStatus -b " + c.Broker(), []string{"#SlaveNum\t1\n#InSyncSlaveNum\t1\n", " OK "}},
+		{"haStatus -b " + slave.place.Broker(), []string{"#MasterAddr\t127.0.0.1:"}},
+		{"clusterList", []string{c.Broker(), slave.place.Broker(), " true\n"}},
+	} {
+		if out, err := suite.split.Admin(c.Place, strings.Fields(look.command)...); err != nil || !containsAll(out, look.want) {
+			t.Errorf("%s: %v: no %q in\n%s", look.command, err, look.want, out)
+		}
 	}
 	awaitWindow(t, 3*time.Minute, func() bool { return slave.knowsTopic() }, func() string { return "the slave does not know the topic" })
 

@@ -218,5 +218,6 @@ func TestAutoSwitchAdmin(t *testing.T) {
 		var out string
 		awaitWindow(t, soon, func() bool { out = runAdmin(t, admin, command.line); return containsAll(out, command.want) },
 			func() string { return fmt.Sprintf("mqadmin %s: no %q in\n%.3000s", command.line, command.want, out) })
+		ourAdminToo(t, admin, c.Place, command.line)
 	}
 }

@@ -11,7 +11,11 @@ import (
 const usage = `Usage: mqadmin store check  [flags] DIR
        mqadmin store repair [flags] DIR
        mqadmin store dump   [flags] DIR
-       mqadmin setBrokerRole -b ADDR -m ID -e EPOCH [-a ADDR] [-s IDS]
+       mqadmin clusterList     [-n ADDRS] [-c CLUSTER] [-m] [-i SECONDS]
+       mqadmin haStatus        -b ADDR | -c CLUSTER [-n ADDRS] [-i SECONDS]
+       mqadmin getBrokerEpoch  -b NAME | -c CLUSTER [-n ADDRS] [-i SECONDS]
+       mqadmin getSyncStateSet -a ADDRS -b NAME | -c CLUSTER [-n ADDRS] [-i SECONDS]
+       mqadmin setBrokerRole   -b ADDR -m ID -e EPOCH [-a ADDR] [-s IDS]
 
 check proves the files of a stopped store against each other: every record of
 the log, the entries of all consume queues, the index, the checkpoints. Exit
@@ -39,6 +43,18 @@ dump prints checkpoint, records, queues and index, a line each.
   --max N        at most N records
   --body         with the records' bodies
 
+The next four look at running brokers, ours or RocketMQ's, and print what
+RocketMQ's own do: clusterList all brokers and what they are at, haStatus how
+far the slaves of a master are, or of a slave what it has, getBrokerEpoch the
+epochs of logs, getSyncStateSet who is in sync with a master.
+
+  -n ADDRS       name servers, separated by semicolons; default $NAMESRV_ADDR
+  -c CLUSTER     a cluster's brokers; of haStatus its masters
+  -b             one broker, of haStatus by host:port, else by name
+  -a ADDRS       controllers, or a master with enableAutoSwitchHA
+  -m             messages in and out of yesterday and today instead
+  -i SECONDS     again and again, with so long in between
+
 setBrokerRole tells a broker with enableAutoSwitchHA who is master of its name.
 It notes that, takes up its role within a second, and refuses an epoch that is
 not above all that it knows. Tell the new master first, then the others.
@@ -56,10 +72,19 @@ func main() {
 	os.Exit(run(os.Args, os.Stdout, os.Stderr))
 }
 
+// onBrokers are the commands that ask running servers.
+var onBrokers = map[string]func(args []string, stdout, stderr io.Writer) int{
+	"clusterList":     runClusterList,
+	"haStatus":        runHAStatus,
+	"getBrokerEpoch":  runBrokerEpoch,
+	"getSyncStateSet": runSyncStateSet,
+	"setBrokerRole":   runSetRole,
+}
+
 // run is main without the process: it gives the exit code.
 func run(args []string, stdout, stderr io.Writer) int {
-	if len(args) > 1 && args[1] == "setBrokerRole" {
-		return runSetRole(args[2:], stdout, stderr)
+	if len(args) > 1 && onBrokers[args[1]] != nil {
+		return onBrokers[args[1]](args[2:], stdout, stderr)
 	}
 	command := ""
 	if len(args) > 2 {

@@ -7,15 +7,11 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/rocketlog/rocketlog/broker"
 	"github.com/rocketlog/rocketlog/internal/daemon"
 	"github.com/rocketlog/rocketlog/remoting"
 )
-
-// roleTimeout bounds how long a broker may take to note its role.
-const roleTimeout = 10 * time.Second
 
 // runSetRole tells a broker who is master.
 func runSetRole(args []string, stdout, stderr io.Writer) int {
@@ -41,7 +37,7 @@ func runSetRole(args []string, stdout, stderr io.Writer) int {
 	}
 	client := remoting.NewClient(nil)
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), roleTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	if err := broker.NotifyRole(ctx, client, *addr, *masterID, *masterAddr, int32(*epoch), members); err != nil {
 		fmt.Fprintln(stderr, "mqadmin:", err)

@@ -292,11 +292,22 @@ func (o *Ours) CheckStore(p Place) error {
 
 // SetRole tells the broker at the place who is master of its name under an epoch.
 func (o *Ours) SetRole(p Place, masterID int64, epoch int) error {
-	out, err := exec.Command(filepath.Join(o.bin, "mqadmin"), "setBrokerRole", "-b", p.Broker(), "-m", fmt.Sprint(masterID), "-e", fmt.Sprint(epoch)).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("mqadmin setBrokerRole: %w\n%s", err, out)
+	_, err := o.Admin(p, "setBrokerRole", "-b", p.Broker(), "-m", fmt.Sprint(masterID), "-e", fmt.Sprint(epoch))
+	return err
+}
+
+// Admin gives what our admin tool prints of the name servers of the place.
+func (o *Ours) Admin(p Place, args ...string) (string, error) {
+	if err := o.build(); err != nil {
+		return "", err
 	}
-	return nil
+	cmd := exec.Command(filepath.Join(o.bin, "mqadmin"), args...)
+	cmd.Env = append(os.Environ(), "NAMESRV_ADDR="+p.NameServers())
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("mqadmin %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out), nil
 }
 
 // Mixed has the name server of one make and the broker of another.
