@@ -204,7 +204,8 @@ func (e *Env) watch(master *server, every, timeout time.Duration, enough func(en
 			return nil
 		}
 		if time.Since(begin) > timeout {
-			return errors.New("the slave does not come, or does not keep up")
+			return fmt.Errorf("the slave does not come, or does not keep up, for %v: the master's log ends at %d, its slaves are %+v",
+				timeout, info.MasterCommitLogMaxOffset, info.HAConnectionInfo)
 		}
 	}
 }
