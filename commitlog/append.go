@@ -236,8 +236,15 @@ func (l *CommitLog) appended() {
 
 // ShareClock lets up to n appends after one another use one reading of the
 // clock, which costs as much as a good part of an append. The caller sees to it that n
-// appends take less than a millisecond, and calls with 0 when they do not.
-func (l *CommitLog) ShareClock(n int) { l.clockShare.Store(int32(n)) }
+// appends take less than a millisecond, and calls with 0 when they do not: the next
+// append then reads the clock, whatever is said meanwhile. It is one caller at a time.
+func (l *CommitLog) ShareClock(n int) {
+	ends := l.clockShare.Load() >> 32
+	if n == 0 {
+		ends++
+	}
+	l.clockShare.Store(ends<<32 | int64(n))
+}
 
 // NotBefore makes the store time of records appended from now on at least ms:
 // that of the last record, if recovery did not read it.
@@ -249,7 +256,11 @@ func (l *CommitLog) NotBefore(ms int64) {
 
 // storeTimeLocked returns the present time in ms, never less than before.
 func (l *CommitLog) storeTimeLocked() int64 {
-	share := int(l.clockShare.Load())
+	shared := l.clockShare.Load()
+	share, ends := int(int32(shared)), shared>>32
+	if ends != l.put.clockEnds {
+		l.put.clockEnds, l.put.clockUses = ends, 0
+	}
 	if l.put.clockUses = min(l.put.clockUses, share); l.put.clockUses > 0 {
 		l.put.clockUses--
 		return l.put.storeTime

@@ -121,9 +121,10 @@ type CommitLog struct {
 		room      *sync.Cond // the transient pool was committed
 		storeTime int64      // of the last record; store times never decrease
 		clockUses int        // appends that may still use the last reading of the clock
+		clockEnds int64      // the ends in clockShare at that reading
 		closed    bool
 	}
-	clockShare atomic.Int32          // see ShareClock
+	clockShare atomic.Int64          // see ShareClock: how many appends share, above 32 bits how often that was ended
 	failure    atomic.Pointer[error] // why nothing is accepted any more
 
 	commitMu sync.Mutex // one committer

@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rocketlog/rocketlog/internal/golden"
 	"github.com/rocketlog/rocketlog/internal/vfs"
@@ -91,6 +93,46 @@ func TestStalledDispatch(t *testing.T) {
 	dispatched(t, s)
 	if got := int(s.MaxOffset("T0", 0)); got != sent {
 		t.Errorf("%d of %d are dispatched", got, sent)
+	}
+}
+
+// A put after a stall has the time at which it is stored, however fast the puts before it came and shared the clock.
+func TestStalledDispatchLeavesTheClock(t *testing.T) {
+	opts := small()
+	fs := vfs.NewFaultFS(vfs.NewCrashFS(1), nil)
+	var now atomic.Int64
+	now.Store(1_000_000)
+	opts.FS, opts.Now = fs, func() time.Time { return time.UnixMilli(now.Load()) }
+	stalls := make(chan error, 100)
+	var s *Store
+	busy := true // the dispatcher's
+	opts.Listener = &EventListener{
+		DispatchStalled: func(err error) { busy = false; stalls <- err },
+		Arrived: func(Arrival) {
+			if busy {
+				s.log.ShareClock(1 << 20) // as the dispatcher does when it is
+			}
+		},
+	}
+	s = open(t, "/store", opts)
+	fs.SetRules(vfs.Rule{Op: vfs.OpMkdir, Path: "consumequeue", Nth: 1, On: true, Err: syscall.EIO},
+		vfs.Rule{Op: vfs.OpOpen, Path: "consumequeue", Nth: 1, On: true, Err: syscall.EIO},
+		vfs.Rule{Op: vfs.OpWrite, Path: "consumequeue", Nth: 1, On: true, Err: syscall.EIO})
+	for n := 0; s.Put(newMessage("T0", 0, "k", []byte("x"))).Status == PutOK; n++ {
+		if n > 1_000_000 {
+			t.Fatal("puts are never refused")
+		}
+	}
+	<-stalls
+	now.Store(2_000_000)
+	fs.SetRules()
+	for err := range stalls {
+		if err == nil {
+			break
+		}
+	}
+	if res := s.Put(newMessage("T0", 0, "k", []byte("x"))); res.Status != PutOK || res.StoreTimestamp != 2_000_000 {
+		t.Errorf("%+v", res)
 	}
 }
 

@@ -133,6 +133,7 @@ func (d *dispatcher) await() bool {
 func (d *dispatcher) stall(cause error) bool {
 	s := d.store
 	s.stalled.Store(&cause)
+	s.log.ShareClock(0) // whoever puts next does so at another time
 	s.opts.Listener.DispatchStalled(cause)
 	for pause := stallPauseMin; ; pause = min(2*pause, stallPauseMax) {
 		select {
