@@ -75,7 +75,7 @@ fault: ## every operation on files fails in every way, FAULTS of its occurrences
 interop: ## real clients and Java stores; needs Java and Maven, else it says so
 	$(MAKE) -C interop test
 
-interop-long: ## the kills of these, a hundred times
+interop-long: ## the kills of these, a hundred times, and stores handed on that CI leaves out
 	$(MAKE) -C interop long
 
 network: ## a pair of brokers and clients in network namespaces, TIME long (say 20m), through everything that can go wrong between them

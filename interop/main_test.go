@@ -16,6 +16,7 @@ import (
 var (
 	targetFlag  = flag.String("target", "ours", "what the clients use: ours (broker with its own name server), split (name server and broker apart), java (the real one), java-broker or java-namesrv (that one real, the other ours)")
 	killsFlag   = flag.Int("kills", 5, "how often the broker is killed in each kill test")
+	longFlag    = flag.Bool("long", false, "also run what CI has no time for")
 	clientsFlag = flag.String("clients", "java-5.5.0,java-4.9.8,go-2.1.2", "the clients to use")
 )
 
