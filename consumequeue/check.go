@@ -57,7 +57,7 @@ func (q *ConsumeQueue) Check() error {
 func (q *ConsumeQueue) checkUnits(from, end int64) (last Unit, err error) {
 	units := make([]Unit, blockUnits)
 	for off := from; off < end; {
-		n, err := q.read(off, units[:min(blockUnits, end-off)])
+		n, err := q.read(off, units[:min(blockUnits, end-off)], false)
 		if err != nil {
 			return last, err
 		}

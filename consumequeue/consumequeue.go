@@ -47,13 +47,15 @@ type ConsumeQueue struct {
 	state  queueState
 	listed bool // is in set.active
 	recut  bool // the file around written has changes that no unit accounts for
-	min    atomic.Int64
-	minPhy int64   // record of the unit at min; -1 when not known
-	synced int64   // units below it are on disk
-	walked int64   // max when WriteOut or Sync last came by: no change since means idle
-	cuts   uint64  // how often the end moved back
-	files  []*file // ascending, without gaps; changed under io and mu, read under either
-	last   Unit    // the unit before written, when written > 0 and it is a real one
+	// aheadSlot is the place in set.ahead of what was read ahead of the queue.
+	aheadSlot uint8
+	min       atomic.Int64
+	minPhy    int64   // record of the unit at min; -1 when not known
+	synced    int64   // units below it are on disk
+	walked    int64   // max when WriteOut or Sync last came by: no change since means idle
+	cuts      uint64  // how often the end moved back
+	files     []*file // ascending, without gaps; changed under io and mu, read under either
+	last      Unit    // the unit before written, when written > 0 and it is a real one
 
 	// io serializes what changes files. Lock order: io, then mu.
 	io       sync.Mutex

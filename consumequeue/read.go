@@ -25,7 +25,7 @@ func (q *ConsumeQueue) Read(from message.QueueOffset, dst []Unit) (int, error) {
 	if low, high := q.min.Load(), q.max.Load(); off < low || off > high {
 		return 0, q.rangeError(from)
 	}
-	n, err := q.read(off, dst)
+	n, err := q.read(off, dst, true)
 	if n == 0 && errors.Is(err, fs.ErrNotExist) {
 		return 0, q.missing(off) // deleted under our eyes, or by another hand
 	}
@@ -59,10 +59,11 @@ func (q *ConsumeQueue) rangeError(off message.QueueOffset) error {
 }
 
 // read is Read without the lower bound: units that have expired, and
-// placeholders, can be read as long as their file is there.
-func (q *ConsumeQueue) read(off int64, dst []Unit) (n int, err error) {
+// placeholders, can be read as long as their file is there. With ahead it may
+// answer from memory, where one who examines the bytes wants the file.
+func (q *ConsumeQueue) read(off int64, dst []Unit, ahead bool) (n int, err error) {
 	for n < len(dst) {
-		m, err := q.readSome(off+int64(n), dst[n:])
+		m, err := q.readSome(off+int64(n), dst[n:], ahead)
 		n += m
 		if m == 0 || err != nil {
 			return n, err
@@ -75,21 +76,27 @@ func (q *ConsumeQueue) read(off int64, dst []Unit) (n int, err error) {
 }
 
 // readSome reads from one file or from the tail.
-func (q *ConsumeQueue) readSome(off int64, dst []Unit) (int, error) {
+func (q *ConsumeQueue) readSome(off int64, dst []Unit, ahead bool) (n int, err error) {
 	q.mu.Lock()
 	if off >= q.written {
-		n := q.readTail(off, dst)
+		n = q.readTail(off, dst)
 		q.mu.Unlock()
 		return n, nil
 	}
 	f, written, cuts := q.fileOf(off), q.written, q.cuts
+	ahead = ahead && q.state == queueOpen
 	q.mu.Unlock()
 	if f == nil {
 		return 0, q.wrap(fs.ErrNotExist)
 	}
-	n, err := q.readFile(f, off, dst[:min(int64(len(dst)), written-off, blockUnits)])
+	dst = dst[:min(int64(len(dst)), written-off, blockUnits)]
+	if ahead {
+		n, err = q.readAhead(f, off, written, cuts, dst)
+	} else {
+		n, err = q.readFile(f, off, dst)
+	}
 	if q.cutSince(cuts) {
-		return q.readSome(off, dst)
+		return q.readSome(off, dst, ahead)
 	}
 	return n, q.wrap(err)
 }
@@ -152,7 +159,7 @@ func (q *ConsumeQueue) corrupt(f *file, off int64, reason string) *CorruptError 
 // unitAt reads one unit, which may be below MinOffset.
 func (q *ConsumeQueue) unitAt(off int64) (Unit, error) {
 	var u [1]Unit
-	n, err := q.read(off, u[:])
+	n, err := q.read(off, u[:], false)
 	if n == 0 && err == nil {
 		err = q.rangeError(message.QueueOffset(off))
 	}

@@ -39,7 +39,9 @@ func (q *ConsumeQueue) Rewrite(at message.QueueOffset, u Unit) error {
 	defer q.set.handles.release(f)
 	var b [unitSize]byte
 	putUnit(b[:], u)
-	if _, err := h.WriteAt(b[:], (off-f.base)*unitSize); err != nil {
+	_, err = h.WriteAt(b[:], (off-f.base)*unitSize)
+	q.forgetAhead()
+	if err != nil {
 		return q.wrap(err)
 	}
 	if err := h.SyncData(); err != nil {
@@ -90,7 +92,7 @@ func (q *ConsumeQueue) Peek(from message.QueueOffset, dst []Unit) (int, error) {
 	if low, high := q.min.Load(), q.max.Load(); off < low || off > high {
 		return 0, q.rangeError(from)
 	}
-	n, err := q.read(off, dst)
+	n, err := q.read(off, dst, false)
 	if n == 0 && errors.Is(err, fs.ErrNotExist) {
 		return 0, q.missing(off)
 	}

@@ -30,6 +30,7 @@ type Set struct {
 	unitsPerFile int64
 	openFlag     int
 	handles      handles
+	ahead        [aheadBlocks]ahead
 	tailUnits    atomic.Int32 // what one queue may buffer
 	closed       atomic.Bool
 
@@ -158,7 +159,7 @@ func (s *Set) add(topic string, queueID int32, state queueState) *ConsumeQueue {
 	if ok {
 		return queues[i]
 	}
-	q := &ConsumeQueue{set: s, key: Key{t.name, queueID}, state: state, minPhy: -1}
+	q := &ConsumeQueue{set: s, key: Key{t.name, queueID}, state: state, minPhy: -1, aheadSlot: uint8(s.mu.count % aheadBlocks)}
 	if i == len(queues) {
 		queues = append(queues, q)
 	} else {

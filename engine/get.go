@@ -230,8 +230,8 @@ func (g *getter) unreadable(q *consumequeue.ConsumeQueue, err error) {
 func (g *getter) take(units []consumequeue.Unit) (full bool) {
 	res := g.res
 	for i, u := range units {
-		if g.req.Filter != nil && i+filterAhead < len(units) {
-			g.prefetch(units[i+filterAhead])
+		if i+recordsAhead < len(units) {
+			g.prefetch(units[i+recordsAhead])
 		}
 		if g.full(u) {
 			return true
@@ -254,24 +254,30 @@ func (g *getter) take(units []consumequeue.Unit) (full bool) {
 	return false
 }
 
-// filterAhead is how many entries before its turn a record is asked for that a
-// filter may look into. One at a time each waits for memory: twice as long as
-// the filter takes.
-const filterAhead = 4
+// recordsAhead is how many entries before its turn a record is asked for, which
+// is touched, and looked into by a filter. One at a time each waits for memory:
+// twice as long as the filter takes.
+const recordsAhead = 4
 
 // filterTextSize is about what lies behind a record's body: its topic and
 // properties.
 const filterTextSize = 256
 
-// prefetch has the processor bring in what a filter reads of a record: its
-// header, and the end, where the properties are.
+// prefetch has the processor bring in what is touched of a record, and what a
+// filter reads: its header, and the end, where the properties are.
 func (g *getter) prefetch(u consumequeue.Unit) {
 	n := len(g.res.held)
-	if n == 0 || !g.req.Filter.MatchTags(u.TagsCode) {
+	if n == 0 {
 		return
 	}
 	record := g.res.held[n-1].bytes(u.Offset, u.Size)
-	if record == nil {
+	switch {
+	case record == nil:
+		return
+	case g.req.Filter == nil:
+		vfs.Prefetch(record[:1])
+		return
+	case !g.req.Filter.MatchTags(u.TagsCode):
 		return
 	}
 	vfs.Prefetch(record[:min(message.RecordSizeMin, len(record))])
