@@ -157,7 +157,7 @@ func TestCheckBeforeRecover(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := x.writer.active
-	f.put(x.writer.bytes, 77, 1500, 1_700_000_015_000) // and no finish
+	f.put(x.writer.bytes, []keyPlace{{77, f.slotAt(77)}}, 1500, 1_700_000_015_000) // and no finish
 	check := func(fsys vfs.FS) error {
 		unopened := openAt(t, fsys, x.dir, opts)
 		return unopened.Check()

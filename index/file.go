@@ -21,6 +21,8 @@ type file struct {
 	used, count      atomic.Int32
 	settled          atomic.Int32 // the count without the message being put: header and slots are up to it
 
+	heated int // the entries before this position are in memory; the goroutine's that puts
+
 	// Under Index.mu.
 	handle  vfs.File    // open as long as mapped
 	mapping vfs.Mapping // nil when cold

@@ -122,6 +122,15 @@ func (h *header) encode(b []byte) {
 	binary.BigEndian.PutUint32(b[posCount:], uint32(h.count))
 }
 
+// encodeEnd writes what each message changes of a header.
+func encodeEnd(b []byte, endTime, endPhy int64, used, count int32) {
+	_ = b[headerSize-1]
+	binary.BigEndian.PutUint64(b[posEndTime:], uint64(endTime))
+	binary.BigEndian.PutUint64(b[posEndPhy:], uint64(endPhy))
+	binary.BigEndian.PutUint32(b[posUsed:], uint32(used))
+	binary.BigEndian.PutUint32(b[posCount:], uint32(count))
+}
+
 // entry is one key of one message.
 type entry struct {
 	hash int32

@@ -58,12 +58,14 @@ type Index struct {
 
 	// What the dispatcher alone uses.
 	writer struct {
-		active   *file   // the last file, with a reference of its own; nil if that is full or none
-		bytes    []byte  // its mapping
-		last     int64   // offset of the message that the last entry belongs to, -1 for none
-		lastKeys int     // how many entries that message has
-		hashes   []int32 // of the keys of the message being put
-		newest   string  // the highest name that any file had
+		active   *file          // the last file, with a reference of its own; nil if that is full or none
+		bytes    []byte         // its mapping
+		last     int64          // offset of the message that the last entry belongs to, -1 for none
+		lastKeys int            // how many entries that message has
+		keys     []keyPlace     // of the message being put
+		topic    []byte         // of the last message
+		prefix   message.Hasher // of what its keys begin with
+		newest   string         // the highest name that any file had
 	}
 
 	// mu protects the list and what is mapped. Put takes it only to begin a file.

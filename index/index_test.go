@@ -317,7 +317,7 @@ func TestSyncSkipsWhatIsDurable(t *testing.T) {
 	// A State never counts an entry of a message being put, whose slot may not name it yet.
 	f, before := x.writer.active, syncs()
 	count := f.count.Load()
-	f.put(x.writer.bytes, 77, x.writer.last, 1_700_000_100_000)
+	f.put(x.writer.bytes, []keyPlace{{77, f.slotAt(77)}}, x.writer.last, 1_700_000_100_000)
 	if st, err := x.Sync(); err != nil || st.Count != count {
 		t.Fatalf("state %+v, error %v", st, err)
 	}

@@ -31,14 +31,13 @@ func (x *Index) Put(topic, uniqKey, keys, tag []byte, off message.PhyOffset, sto
 		w.last, w.lastKeys = int64(off), 0
 	}
 	x.hashKeys(topic, uniqKey, keys, tag)
-	for _, hash := range w.hashes[min(w.lastKeys, len(w.hashes)):] {
+	for w.lastKeys < len(w.keys) {
 		if w.active == nil || w.active.full() {
 			if err := x.makeRoom(int64(off), storeTime); err != nil {
 				return err
 			}
 		}
-		w.active.put(w.bytes, hash, int64(off), storeTime)
-		w.lastKeys++
+		w.lastKeys += w.active.put(w.bytes, w.keys[w.lastKeys:], int64(off), storeTime)
 	}
 	if w.active != nil {
 		w.active.finish(w.bytes, int64(off), storeTime)
@@ -46,13 +45,23 @@ func (x *Index) Put(topic, uniqKey, keys, tag []byte, off message.PhyOffset, sto
 	return nil
 }
 
+// keyPlace is a key of the message being put: its hash, and its slot, which is the same in all files.
+type keyPlace struct {
+	hash int32
+	slot int // position
+}
+
 // hashKeys takes the hashes of a message's keys in order. The slots of all of them come from memory
 // together, as they are hit at random.
 func (x *Index) hashKeys(topic, uniqKey, keys, tag []byte) {
-	x.writer.hashes = x.writer.hashes[:0]
-	var prefix message.Hasher
-	prefix.Write(topic)
-	prefix.WriteString("#")
+	w := &x.writer
+	w.keys = w.keys[:0]
+	if string(topic) != string(w.topic) || w.topic == nil {
+		w.topic, w.prefix = append(w.topic[:0], topic...), message.Hasher{}
+		w.prefix.Write(topic)
+		w.prefix.WriteString("#")
+	}
+	prefix := w.prefix
 	x.hashKey(prefix, uniqKey)
 	for len(keys) > 0 {
 		end := bytes.IndexByte(keys, message.KeySeparator)
@@ -73,42 +82,92 @@ func (x *Index) hashKey(h message.Hasher, key []byte) {
 	}
 	h.Write(key)
 	w := &x.writer
-	hash := keyHash(h.Sum())
-	w.hashes = append(w.hashes, hash)
+	k := keyPlace{hash: keyHash(h.Sum())}
+	k.slot = x.slotAt(k.hash)
+	w.keys = append(w.keys, k)
 	if w.active != nil {
-		slot := w.active.slotAt(hash)
-		vfs.Prefetch(w.bytes[slot : slot+slotSize])
+		vfs.Prefetch(w.bytes[k.slot : k.slot+slotSize])
 	}
 }
 
-// put writes an entry and then, for the readers, its slot and the count (invariant 1).
-func (f *file) put(b []byte, hash int32, off, storeTime int64) {
-	count := f.count.Load()
-	slot := f.slotAt(hash)
+// keysAtOnce is how many entries are written before the readers are told of them. Each telling has the
+// processor wait for its writes; but keys of one slot are found by comparing each with those before it.
+const keysAtOnce = 8
+
+// heatSize is how much space for entries is brought into memory at once: a fault for each page costs more
+// than the entries in it.
+const heatSize = 128 << 10
+
+// put writes entries of a message, as many as there is room for but a few at most, and then, for the
+// readers, the count and their slots (invariant 1). It returns how many.
+func (f *file) put(b []byte, keys []keyPlace, off, storeTime int64) int {
+	count, used, begin := f.count.Load(), f.used.Load(), f.begin.Load()
+	keys = keys[:min(len(keys), keysAtOnce, int(f.entries-count))]
+	f.heat(count + int32(len(keys)))
+	fresh := used
+	for i, k := range keys {
+		prev := f.prevOf(b, keys[:i], k.slot, count)
+		if prev == 0 {
+			fresh++
+		}
+		number := count + int32(i)
+		e := entry{hash: k.hash, phy: off, diff: diffSeconds(storeTime, begin), prev: prev}
+		e.encode(b[f.entryAt(number):])
+		if number == 1 {
+			// Java computes the first difference against the end of the file before.
+			begin = storeTime
+			f.begin.Store(storeTime)
+			f.beginPhy.Store(off)
+			h := f.header()
+			h.encode(b) // no entry reaches the disk in a file without its begin
+			f.finish(b, off, storeTime)
+		}
+	}
+	if fresh != used {
+		f.used.Store(fresh)
+	}
+	f.count.Store(count + int32(len(keys)))
+	for i, k := range keys {
+		storeSlot(b, k.slot, count+int32(i))
+	}
+	return len(keys)
+}
+
+// prevOf is the entry that the next one of a slot names: one of the same message, which the slot does not tell
+// yet, or that of the slot; 0 for none. Entries below count are told.
+func (f *file) prevOf(b []byte, before []keyPlace, slot int, count int32) int32 {
+	for i := len(before) - 1; i >= 0; i-- {
+		if before[i].slot == slot {
+			return count + int32(i)
+		}
+	}
 	prev := loadSlot(b, slot)
 	if prev <= 0 || prev >= count {
-		prev = 0
-		f.used.Store(f.used.Load() + 1)
+		return 0
 	}
-	e := entry{hash: hash, phy: off, diff: diffSeconds(storeTime, f.begin.Load()), prev: prev}
-	e.encode(b[f.entryAt(count):])
-	if count == 1 {
-		// Java computes the first difference against the end of the file before.
-		f.begin.Store(storeTime)
-		f.beginPhy.Store(off)
-		f.finish(b, off, storeTime) // no entry reaches the disk in a file without its begin
+	return prev
+}
+
+// heat brings the pages of the entries below a number into memory, and some behind them.
+func (f *file) heat(number int32) {
+	from := f.entryAt(number)
+	if from <= f.heated {
+		return
 	}
-	f.count.Store(count + 1)
-	storeSlot(b, slot, count)
+	size := int(min(heatSize, f.fileSize()-int64(from)))
+	f.heated = from + size
+	_ = f.mapping.Preheat(from, size) // only quicker
 }
 
 // finish brings the end and the header up to the entries of a message.
 func (f *file) finish(b []byte, off, storeTime int64) {
 	f.endPhy.Store(off)
-	f.end.Store(storeTime)
-	h := f.header()
-	h.encode(b)
-	f.settled.Store(h.count)
+	if f.end.Load() != storeTime {
+		f.end.Store(storeTime)
+	}
+	count := f.count.Load()
+	encodeEnd(b, storeTime, off, f.used.Load(), count)
+	f.settled.Store(count)
 }
 
 // makeRoom sees to an active file with room.
