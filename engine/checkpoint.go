@@ -85,10 +85,12 @@ func (s *Store) checkpoint(clean bool) error {
 	}); err != nil {
 		return err
 	}
+	before := s.checkpoints.ours
+	s.checkpoints.kept = waymark{}
 	if err := vfs.WriteFileAtomic(s.fs, filepath.Join(s.dir, waymarkName), w.encode()); err != nil {
 		return err
 	}
-	s.checkpoints.ours = w
+	s.checkpoints.kept, s.checkpoints.ours = before, w
 	s.checkpoints.last, s.checkpoints.at = reput, time.Now()
 	s.metrics.checkpoints.Add(1)
 	return nil

@@ -131,7 +131,7 @@ func TestScrubFlippedBit(t *testing.T) {
 	for name, at := range map[string]int64{"time": 6, "offset": 47, "high offset": 41, "unused bytes": 3000} {
 		cases["checkpoint's "+name] = func(*testing.T, string, []sent) place { return place{checkpointName, at, at} }
 	}
-	for _, name := range []string{waymarkName, markName} {
+	for _, name := range []string{waymarkName, waymarkName + vfs.BackupSuffix, markName} {
 		for field, at := range map[string]int64{"magic": 1, "seal": 14, "offset": 31, "checksum": waymarkSize - 1} {
 			cases[name+"'s "+field] = func(*testing.T, string, []sent) place { return place{name, at, at} }
 		}
@@ -147,6 +147,7 @@ func TestScrubFlippedBit(t *testing.T) {
 			all := put(t, s, rand.New(rand.NewPCG(3, 3)), 400)
 			dispatched(t, s)
 			must(t, s.checkpoint(false))
+			must(t, s.checkpoint(false)) // which keeps the first
 			must(t, s.mark())
 			if found := scrubbed(t, s, &faults); len(found) > 0 {
 				t.Fatalf("before: %v", found)

@@ -20,12 +20,18 @@ func (r *scrub) checkState() error {
 	if s.checkpoints.ours != (waymark{}) { // a truncation takes it back until the next checkpoint
 		files[waymarkName] = s.checkpoints.ours.encode()
 	}
+	if s.checkpoints.kept != (waymark{}) {
+		files[waymarkName+vfs.BackupSuffix] = s.checkpoints.kept.encode()
+	}
 	damaged, err := r.compareFiles(files)
 	s.checkpoints.Unlock()
 	if err != nil {
 		return err
 	}
-	r.writeAgain(damaged, func() error { return s.checkpoint(false) })
+	r.writeAgain(damaged, func() error {
+		// The second one puts away what the first kept of a waymark that was damaged.
+		return errors.Join(s.checkpoint(false), s.checkpoint(false))
+	})
 
 	s.marks.mu.Lock()
 	damaged, err = nil, nil

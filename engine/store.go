@@ -64,6 +64,7 @@ type Store struct {
 		sync.Mutex
 		java  Checkpoint        // as it was last written, or found at open
 		ours  waymark           // likewise
+		kept  waymark           // what was written before it by this process, and is kept beside it; zero: not known
 		last  message.PhyOffset // reput at the last one
 		at    time.Time
 		ready chan struct{} // asks for one before its time

@@ -137,7 +137,7 @@ func (s *Store) takeBackClaims(end message.PhyOffset) error {
 	if err := s.writeJavaCheckpoint(Checkpoint{LogicsPhysicalOffset: known, ConfirmPhyOffset: min(end, s.confirmedAt(known))}); err != nil {
 		return err
 	}
-	s.checkpoints.ours = waymark{}
+	s.checkpoints.ours, s.checkpoints.kept = waymark{}, waymark{}
 	path := filepath.Join(s.dir, waymarkName)
 	for _, name := range []string{path + vfs.BackupSuffix, path} {
 		if err := s.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
