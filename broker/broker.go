@@ -254,6 +254,7 @@ func (b *Broker) listener() *engine.EventListener {
 		},
 		Scrubbed: func(i engine.ScrubInfo) {
 			b.verifyState()
+			b.timers.verify()
 			b.log.Info("store was verified", "records", i.Records, "bytes", i.Bytes, "damaged", i.Found, "mended", i.Mended, "took", i.Took)
 		},
 	}

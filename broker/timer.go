@@ -58,6 +58,9 @@ func (t *timers) start(o *Options) error {
 	opts.Dropped = func(d timer.Drop) {
 		t.b.log.Error("timer message is dropped", "phyOffset", int64(d.PhyOffset), "error", d.Reason)
 	}
+	opts.Damaged = func(f timer.Fault) {
+		t.b.log.Error("timer file is damaged", "file", f.File, "byte", f.Offset, "what", f.Text, "kept", f.Kept, "mended", f.Mended, "error", f.Err)
+	}
 	opts.Failed = func(err error) { t.b.log.Warn("timer task failed; tried again", "error", err) }
 	opened, err := timer.Open(o.StorePathRootDir, &timerQueue{b: t.b}, opts)
 	if err != nil {
@@ -85,6 +88,17 @@ func (t *timers) close() error {
 		return errors.Join(opened.Close(), t.persist())
 	}
 	return nil
+}
+
+// verify verifies the timer's files at the pace of a scrub of the store.
+func (t *timers) verify() {
+	opened := t.timer.Load()
+	if opened == nil {
+		return
+	}
+	if _, err := opened.Scrub(t.b.options().ScrubBytesPerSecond); err != nil && !errors.Is(err, timer.ErrClosed) {
+		t.b.log.Error("timer files cannot be verified", "error", err)
+	}
 }
 
 // arrived is called by the dispatch for each message of the timer topic.

@@ -15,6 +15,10 @@ type checkpointFile struct {
 	dir             string // of the checkpoint
 	fs              vfs.FS
 	named           bool // the names of the files are durable
+	known           bool // check has what was written last, or was found
+
+	// delivered is what was written to progress last, empty when that is not known. The run goroutine's.
+	delivered []byte
 }
 
 // openCheckpoint opens both files, made where they are missing, and reads them. What is no checkpoint reads as the zero
@@ -24,10 +28,10 @@ func openCheckpoint(fsys vfs.FS, root string) (f *checkpointFile, c Checkpoint, 
 	if err = vfs.MakeDirs(fsys, f.dir, 0o755); err != nil {
 		return nil, c, p, false, err
 	}
-	if f.check, err = fsys.OpenFile(filepath.Join(f.dir, "timercheck"), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
+	if f.check, err = fsys.OpenFile(f.checkPath(), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
 		return nil, c, p, false, err
 	}
-	if f.progress, err = fsys.OpenFile(filepath.Join(root, "timerprogress"), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
+	if f.progress, err = fsys.OpenFile(f.progressPath(), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
 		return nil, c, p, false, errors.Join(err, f.check.Close())
 	}
 	var b [CheckpointSize]byte
@@ -37,6 +41,7 @@ func openCheckpoint(fsys vfs.FS, root string) (f *checkpointFile, c Checkpoint, 
 	}
 	if c, err = ParseCheckpoint(b[:n]); err == nil {
 		known = c.VersionCounter > 0 || c.ReadTime > 0
+		f.known = true
 	}
 	var pb [progressSize]byte
 	n, err = readFull(f.progress, pb[:])
@@ -48,6 +53,11 @@ func openCheckpoint(fsys vfs.FS, root string) (f *checkpointFile, c Checkpoint, 
 	}
 	p = progress{slotPhy: noPhy, latePhy: noPhy}
 	return f, c, p, known, nil
+}
+
+func (f *checkpointFile) checkPath() string { return filepath.Join(f.dir, checkpointName) }
+func (f *checkpointFile) progressPath() string {
+	return filepath.Join(filepath.Dir(f.dir), progressName)
 }
 
 func readFull(f vfs.File, b []byte) (int, error) {
@@ -63,12 +73,14 @@ func (f *checkpointFile) write(c Checkpoint) error {
 	if err := f.grow(); err != nil {
 		return err
 	}
+	f.known = false
 	if _, err := f.check.WriteAt(c.Append(nil), 0); err != nil {
 		return err
 	}
 	if err := f.check.Sync(); err != nil {
 		return err
 	}
+	f.known = true
 	if !f.named {
 		if err := errors.Join(f.fs.SyncDir(f.dir), f.fs.SyncDir(filepath.Dir(f.dir))); err != nil {
 			return err
@@ -92,6 +104,9 @@ func (f *checkpointFile) writeProgress(p progress) error {
 	var b [progressSize]byte
 	p.encode(b[:])
 	_, err := f.progress.WriteAt(b[:], 0)
+	if f.delivered = f.delivered[:0]; err == nil {
+		f.delivered = append(f.delivered, b[:]...)
+	}
 	return err
 }
 
@@ -104,7 +119,7 @@ func (f *checkpointFile) close() error { return errors.Join(f.check.Close(), f.p
 
 // ReadCheckpoint reads the checkpoint of the store in root, for tools. The error wraps fs.ErrNotExist when it has none.
 func ReadCheckpoint(fsys vfs.FS, root string) (Checkpoint, error) {
-	b, err := vfs.ReadFile(fsys, filepath.Join(root, "config", "timercheck"))
+	b, err := vfs.ReadFile(fsys, filepath.Join(root, "config", checkpointName))
 	if err != nil {
 		return Checkpoint{}, err
 	}

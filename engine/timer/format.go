@@ -127,6 +127,20 @@ func (u unit) encode(b []byte) {
 	binary.BigEndian.PutUint64(b[posUnitReserved:], 0)
 }
 
+// decodeFields reads a unit's fields, whatever they are.
+func decodeFields(b []byte) unit {
+	_ = b[unitSize-1]
+	return unit{
+		prev:      int64(binary.BigEndian.Uint64(b[posUnitPrev:])),
+		magic:     int32(binary.BigEndian.Uint32(b[posUnitMagic:])),
+		writeTime: int64(binary.BigEndian.Uint64(b[posUnitWriteTime:])),
+		delay:     int32(binary.BigEndian.Uint32(b[posUnitDelay:])),
+		phy:       message.PhyOffset(binary.BigEndian.Uint64(b[posUnitPhy:])),
+		size:      int32(binary.BigEndian.Uint32(b[posUnitMsgSize:])),
+		hash:      int32(binary.BigEndian.Uint32(b[posUnitHash:])),
+	}
+}
+
 // What decodeUnit found instead of a unit.
 var (
 	errBlank  = errors.New("blank")
@@ -146,15 +160,7 @@ func decodeUnit(b []byte, pos int64) (unit, error) {
 	if len(b) < unitSize {
 		return unit{}, fmt.Errorf("%w: the file ends", errNoUnit)
 	}
-	u := unit{
-		prev:      int64(binary.BigEndian.Uint64(b[posUnitPrev:])),
-		magic:     int32(magic),
-		writeTime: int64(binary.BigEndian.Uint64(b[posUnitWriteTime:])),
-		delay:     int32(binary.BigEndian.Uint32(b[posUnitDelay:])),
-		phy:       message.PhyOffset(binary.BigEndian.Uint64(b[posUnitPhy:])),
-		size:      int32(binary.BigEndian.Uint32(b[posUnitMsgSize:])),
-		hash:      int32(binary.BigEndian.Uint32(b[posUnitHash:])),
-	}
+	u := decodeFields(b)
 	switch size := int32(binary.BigEndian.Uint32(b)); {
 	case size != unitSize:
 		return unit{}, fmt.Errorf("%w: size is %d", errNoUnit, size)

@@ -78,6 +78,13 @@ func (l *unitLog) bytes(pos int64) ([]byte, error) {
 	return nil, nil
 }
 
+// hasUnitAt tells whether a position is one that a unit has, be it damaged.
+func (l *unitLog) hasUnitAt(pos int64) bool {
+	size := l.queue.FileSize()
+	in := pos % size
+	return pos >= l.queue.MinOffset() && pos < l.end() && in%unitSize == 0 && size-in >= unitSize+blankSize
+}
+
 func (l *unitLog) release() {
 	l.ref.Release()
 	l.from = noPos

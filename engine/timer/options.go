@@ -30,6 +30,9 @@ type Options struct {
 	// Failed, if set, is told what could not be done and is going to be tried again.
 	Failed func(error)
 
+	// Damaged, if set, is told of each file that is found damaged, by Open and by Scrub.
+	Damaged func(Fault)
+
 	// slots is half the number of slots of the wheel; 0 is seven days of seconds, as in every store of Java's.
 	slots int64
 }
@@ -75,6 +78,9 @@ func (o *Options) ensureDefaults() {
 	}
 	if o.Dropped == nil {
 		o.Dropped = func(Drop) {}
+	}
+	if o.Damaged == nil {
+		o.Damaged = func(Fault) {}
 	}
 	if o.Failed == nil {
 		o.Failed = func(error) {}

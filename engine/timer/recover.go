@@ -54,9 +54,11 @@ func (t *Timer) recover(check Checkpoint, p progress, known bool) error {
 	}
 	t.state.queueOffset = min(max(check.QueueOffset, t.queue.MinOffset()), max(t.queue.MaxOffset(), t.queue.MinOffset()))
 	if end < check.LogPos {
-		// What the checkpoint says is taken in is partly lost. It is all in the queue.
+		// What the checkpoint says is taken in is partly lost. It is all in the queue, behind the last that has a unit.
 		t.replay.below = check.QueueOffset
-		t.state.queueOffset = t.queue.MinOffset()
+		if t.state.queueOffset, err = t.behindUnits(end); err != nil {
+			return err
+		}
 	}
 	if check.MasterQueueOffset > check.QueueOffset {
 		// A slave had not taken in all that its master had.
@@ -69,6 +71,29 @@ func (t *Timer) recover(check Checkpoint, p progress, known bool) error {
 	t.flushed.progress = progress{readTime: -1} // unlike any: the next flush writes
 	t.flushed.readTime.Store(t.state.readTime)
 	return nil
+}
+
+// behindUnits is the offset of the queue behind the message of the last unit before the end of the log: messages are taken
+// in in order. Where that is not known it is the queue's beginning, and some are taken in twice.
+func (t *Timer) behindUnits(end int64) (next message.QueueOffset, err error) {
+	next = t.queue.MinOffset()
+	if end <= t.log.queue.MinOffset() {
+		return next, nil
+	}
+	last := unit{phy: noPhy}
+	size := t.log.queue.FileSize()
+	_, err = t.log.walk((end-1)/size*size, func(pos int64, u unit) bool {
+		last = u
+		return pos+unitSize < end
+	})
+	if err != nil || last.phy < 0 {
+		return next, nil
+	}
+	err = t.queue.Record(last.phy, func(r message.Record) { next = max(next, r.QueueOffset()+1) })
+	if isGone(err) {
+		err = nil
+	}
+	return next, err
 }
 
 // startOf is the progress to begin with by the checkpoint alone.

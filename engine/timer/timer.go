@@ -12,6 +12,14 @@ import (
 	"github.com/rocketlog/rocketlog/message"
 )
 
+// The names of the files below the root of a store.
+const (
+	wheelName      = "timerwheel"
+	logName        = "timerlog"
+	progressName   = "timerprogress"
+	checkpointName = "timercheck" // in config
+)
+
 // retryAfter is the time after which what failed is tried again.
 const retryAfter = 500 * time.Millisecond
 
@@ -47,6 +55,7 @@ type Timer struct {
 	counts counts
 
 	wake    chan struct{}
+	jobs    chan func() // for the run goroutine, between two steps
 	stop    chan struct{}
 	done    sync.WaitGroup
 	closing sync.Once
@@ -68,7 +77,7 @@ func Open(root string, q Queue, opts *Options) (*Timer, error) {
 
 // open is Open without the goroutines.
 func open(root string, q Queue, opts *Options) (*Timer, error) {
-	t := &Timer{queue: q, wake: make(chan struct{}, 1), stop: make(chan struct{})}
+	t := &Timer{queue: q, wake: make(chan struct{}, 1), jobs: make(chan func()), stop: make(chan struct{})}
 	if opts != nil {
 		t.opts = *opts
 	}
@@ -83,10 +92,14 @@ func open(root string, q Queue, opts *Options) (*Timer, error) {
 		return nil, fmt.Errorf("timer: %w", err)
 	}
 	t.flushed.file, t.flushed.check = file, check
-	if t.wheel, err = openWheel(t.opts.FS, filepath.Join(root, "timerwheel"), 2*t.opts.slots); err != nil {
+	put := aside{fs: t.opts.FS, root: root, keep: filepath.Join(root, asidePrefix+t.opts.Now().Format("20060102-150405")), found: t.opts.Damaged}
+	if err := errors.Join(put.wheelFile(2*t.opts.slots*slotSize), put.logFiles(t.opts.LogFileSize)); err != nil {
 		return nil, errors.Join(fmt.Errorf("timer: %w", err), file.close())
 	}
-	if t.log, err = openLog(t.opts.FS, filepath.Join(root, "timerlog"), t.opts.LogFileSize); err != nil {
+	if t.wheel, err = openWheel(t.opts.FS, filepath.Join(root, wheelName), 2*t.opts.slots); err != nil {
+		return nil, errors.Join(fmt.Errorf("timer: %w", err), file.close())
+	}
+	if t.log, err = openLog(t.opts.FS, filepath.Join(root, logName), t.opts.LogFileSize); err != nil {
 		return nil, errors.Join(fmt.Errorf("timer: %w", err), t.wheel.close(), file.close())
 	}
 	if err := vfs.Guarded(func() error { return t.recover(check, p, known) }); err != nil {
@@ -142,6 +155,8 @@ func (t *Timer) run() {
 		select {
 		case <-t.stop:
 			return
+		case job := <-t.jobs:
+			job()
 		case <-t.wake:
 		case <-alarm.C:
 		}
@@ -154,6 +169,8 @@ func (t *Timer) run() {
 			select {
 			case <-t.stop:
 				return
+			case job := <-t.jobs:
+				job()
 			default:
 			}
 		}

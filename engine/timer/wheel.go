@@ -135,6 +135,26 @@ func (w *wheel) clear(from, to int64) {
 	}
 }
 
+// usedAt returns the slot at a place of the wheel, if it may hold what is not delivered.
+func (w *wheel) usedAt(place int64) (s slot, used bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.mu.data == nil || w.mu.used[place/64]&(1<<(place%64)) == 0 {
+		return slot{}, false
+	}
+	return decodeSlot(w.at(place)), true
+}
+
+// empty empties the slot of a time, whatever it holds.
+func (w *wheel) empty(time int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.mu.data != nil {
+		clear(w.at(time))
+		w.mark(time, false)
+	}
+}
+
 // next returns the first used time from from on, below to.
 func (w *wheel) next(from, to int64) (time int64, ok bool) {
 	w.mu.Lock()

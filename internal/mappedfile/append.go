@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/rocketlog/rocketlog/internal/vfs"
 )
 
 // ErrFull says that the ring holds as many uncommitted bytes as it can;
@@ -102,6 +104,14 @@ func (q *Queue) setTail(f *File) {
 	if old != nil {
 		q.heat(old)
 	}
+}
+
+// Rewrite puts bytes right that lie in one file and were damaged, and makes them durable.
+func (q *Queue) Rewrite(offset int64, b []byte) error {
+	return q.withMapping(offset, func(m vfs.Mapping, at int) error {
+		copy(m.Bytes()[at:], b)
+		return m.Sync(at, len(b))
+	})
 }
 
 // TruncateTo makes offset the end of the address space: later files are
