@@ -47,6 +47,7 @@ type Broker struct {
 	assigner    *assigner
 	registrar   *registrar
 	replication *replication
+	acting      *acting     // nil but on a slave that acts for its master
 	roles       *roleKeeper // nil without auto-switch HA
 	unclean     bool        // the last run did not end cleanly
 
@@ -104,6 +105,7 @@ func Open(opts *Options) (*Broker, error) {
 		fast.Close()
 		return nil, err
 	}
+	b.masterReturns(&o)
 	b.serve(main, fast)
 	b.registrar.start(registerPatience)
 	return b, nil
@@ -187,6 +189,9 @@ func (b *Broker) open(o *Options) error {
 	b.sender.gate.observe = b.cold.pace.observe
 	b.puller = newPuller(b, b.holds, b.cold)
 	b.registrar = newRegistrar(b)
+	if b.acting = newActing(b, o); b.acting != nil {
+		b.schedule.store = actingStore{guardedStore{b.store, b.topics}, b.acting}
+	}
 	b.transactions = newTransactor(b)
 	b.loadState()
 	err = b.timers.start(o)
@@ -317,6 +322,9 @@ func (b *Broker) serve(main, fast net.Listener) {
 		b.popper.start()
 	}
 	b.replication.start()
+	if b.acting != nil {
+		b.acting.start()
+	}
 	b.done.Add(3)
 	go b.runHousekeeping()
 	for server, ln := range map[*remoting.Server]net.Listener{b.server: main, b.fast: fast} {
@@ -463,6 +471,9 @@ func (b *Broker) close() error {
 	servers.Wait()
 	b.admin.Close()
 	b.calls.Close()
+	if b.acting != nil {
+		b.acting.close()
+	}
 	b.schedule.close()
 	if !b.isSlave() {
 		b.transactions.close()

@@ -110,6 +110,8 @@ func (b *Broker) pooled() map[protocol.RequestCode]func(*call) error {
 		protocol.GetBrokerHAStatus:    b.haStatus,
 		protocol.ExchangeBrokerHAInfo: b.haInfo,
 
+		protocol.NotifyMinBrokerIDChange: b.minIDChanged,
+
 		protocol.NotifyBrokerRoleChanged:    b.roleChanged,
 		protocol.GetBrokerEpochCache:        b.epochCache,
 		protocol.ControllerGetMetadataInfo:  b.controllerMetadata,

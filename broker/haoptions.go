@@ -31,6 +31,9 @@ type HAOptions struct {
 	SyncFromLastFile          bool   `property:"syncFromLastFile"`          // an empty slave begins with the last file of the master's log, not the first; default false
 	SlaveReadEnable           bool   `property:"slaveReadEnable"`           // consumers may read from slaves; default false
 	EnableSlaveActingMaster   bool   `property:"enableSlaveActingMaster"`   // the name servers may show the first slave as the master of its group, when that is gone; default false
+	EnableRemoteEscape        bool   `property:"enableRemoteEscape"`        // with it, that slave delivers what falls due meanwhile to other masters of the topics; default false
+
+	SyncBrokerMemberGroupPeriod int64 `property:"syncBrokerMemberGroupPeriod"` // ms between two looks of such a slave at who is there; default 1000
 
 	// Auto-switch HA: the protocol of Java's controller mode, without a controller.
 	EnableAutoSwitchHA       bool  `property:"enableAutoSwitchHA"`       // not one of RocketMQ's, of which enableControllerMode asks for a controller; default false
@@ -50,6 +53,7 @@ func (o *HAOptions) ensureDefaults() {
 	o.SlaveTimeout = cmp.Or(o.SlaveTimeout, 3000)
 	o.InSyncReplicas = cmp.Or(o.InSyncReplicas, 1)
 	o.MinInSyncReplicas = cmp.Or(o.MinInSyncReplicas, 1)
+	o.SyncBrokerMemberGroupPeriod = cmp.Or(o.SyncBrokerMemberGroupPeriod, 1000)
 	o.HAEpoch = cmp.Or(o.HAEpoch, 1)
 	o.HAMaxTimeSlaveNotCatchup = cmp.Or(o.HAMaxTimeSlaveNotCatchup, 15000)
 }
@@ -71,7 +75,7 @@ func (o *HAOptions) validate(fault func(property, format string, args ...any)) {
 		{"haSendHeartbeatInterval", o.HASendHeartbeatInterval}, {"haHousekeepingInterval", o.HAHousekeepingInterval},
 		{"haMaxGapNotInSync", o.HAMaxGapNotInSync}, {"maxHaTransferByteInSecond", o.MaxHATransferByteInSecond},
 		{"haEpoch", int64(o.HAEpoch)}, {"haMaxTimeSlaveNotCatchup", o.HAMaxTimeSlaveNotCatchup},
-		{"slaveTimeout", o.SlaveTimeout}, {"inSyncReplicas", int64(o.InSyncReplicas)}, {"minInSyncReplicas", int64(o.MinInSyncReplicas)},
+		{"slaveTimeout", o.SlaveTimeout}, {"syncBrokerMemberGroupPeriod", o.SyncBrokerMemberGroupPeriod}, {"inSyncReplicas", int64(o.InSyncReplicas)}, {"minInSyncReplicas", int64(o.MinInSyncReplicas)},
 	} {
 		if n.value < 0 {
 			fault(n.property, "%d is negative", n.value)

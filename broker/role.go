@@ -287,6 +287,17 @@ func (b *Broker) syncStateData(c *call) error {
 
 // haInfo says where a master serves slaves (EXCHANGE_BROKER_HA_INFO).
 func (b *Broker) haInfo(c *call) error {
+	var master protocol.ExchangeHAInfoRequestHeader
+	if err := c.header(&master); err != nil {
+		return err
+	}
+	if master.MasterHAAddress != "" {
+		b.replication.learnMaster(&protocol.RegisterBrokerResponseHeader{HAServerAddr: master.MasterHAAddress, MasterAddr: master.MasterAddress})
+		if b.acting != nil {
+			b.acting.announced()
+		}
+		return nil
+	}
 	h := protocol.ExchangeHAInfoResponseHeader{MasterFlushOffset: protocol.Some(int64(b.store.FlushedOffset()))}
 	if b.replication.master != nil {
 		h.MasterHAAddress, h.MasterAddress = b.haAddr(), b.Addr()

@@ -76,7 +76,7 @@ type scheduler struct {
 	}
 	state []levelState // by level; the run goroutine's
 	wake  chan struct{}
-	stop  chan struct{}
+	stop  chan struct{} // nil: it does not run
 	done  sync.WaitGroup
 }
 
@@ -96,7 +96,7 @@ type delayOffsetsFile struct {
 func newScheduler(file stateFile, levels []time.Duration, now func() time.Time, log *slog.Logger) *scheduler {
 	s := &scheduler{
 		file: file, levels: levels, now: now, log: log, armed: func() {},
-		state: make([]levelState, len(levels)+1), wake: make(chan struct{}, 1), stop: make(chan struct{}),
+		state: make([]levelState, len(levels)+1), wake: make(chan struct{}, 1),
 	}
 	s.mu.offsets = map[int32]int64{}
 	s.mu.version.Timestamp = now().UnixMilli()
@@ -169,14 +169,25 @@ func (s *scheduler) bounds(level int32) (first, last int64) {
 }
 
 func (s *scheduler) start() {
+	s.stop = make(chan struct{})
+	clear(s.state) // what was found when it ran before
 	s.done.Add(1)
 	go s.run()
 }
 
-// close stops the deliveries; what is under way is finished.
-func (s *scheduler) close() {
+// pause stops the deliveries until the next start; what is under way is finished.
+func (s *scheduler) pause() {
+	if s.stop == nil {
+		return
+	}
 	close(s.stop)
 	s.done.Wait()
+	s.stop = nil
+}
+
+// close stops the deliveries for good.
+func (s *scheduler) close() {
+	s.pause()
 	if s.progress != nil {
 		s.progress.file.Close() //nolint:errcheck // nothing waits to be written
 	}

@@ -52,8 +52,13 @@ func (t *timers) start(o *Options) error {
 	if !o.TimerWheelEnable {
 		return nil
 	}
+	return t.open(o, t.b.isSlave() || t.b.mayReturn(o)) // what a timer puts, a slave gets from its master
+}
+
+// open opens the timer, one of a slave that delivers nothing if it is following.
+func (t *timers) open(o *Options, following bool) error {
 	opts := o.timer()
-	opts.Following = t.b.isSlave() // what a timer puts, a slave gets from its master
+	opts.Following = following
 	opts.FS, opts.Now = o.FS, o.Now
 	opts.Dropped = func(d timer.Drop) {
 		t.b.log.Error("timer message is dropped", "phyOffset", int64(d.PhyOffset), "error", d.Reason)
@@ -290,13 +295,18 @@ func (q *timerQueue) changed() {
 
 // timerPut is one delivery under way.
 type timerPut struct {
-	q     *timerQueue
-	topic *topic
-	done  timer.Completion
+	q       *timerQueue
+	topic   *topic
+	done    timer.Completion
+	escaped bool // to another broker
 }
 
 func (q *timerQueue) Put(m *message.Message, done timer.Completion) {
 	q.changed()
+	if q.b.acts() {
+		q.b.acting.escape.put(m, timerPut{q: q, done: done, escaped: true})
+		return
+	}
 	t := q.b.topics.get(m.Topic)
 	p := timerPut{q: q, topic: t, done: done}
 	if t != nil {
@@ -312,6 +322,8 @@ func (q *timerQueue) Put(m *message.Message, done timer.Completion) {
 // PutDone tells the timer what became of a delivery.
 func (p timerPut) PutDone(r engine.PutResult) {
 	switch {
+	case r.Status.Stored() && p.escaped:
+		p.done.PutDone(timer.Outcome{}) // nothing of the own log has to be durable for it
 	case r.Status.Stored():
 		if p.topic != nil {
 			p.topic.puts.add(1, int64(r.Size))

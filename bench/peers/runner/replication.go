@@ -14,6 +14,7 @@ import (
 
 	"github.com/rocketlog/rocketlog/bench"
 	"github.com/rocketlog/rocketlog/bench/peers/measure"
+	"github.com/rocketlog/rocketlog/nameserver"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
@@ -76,11 +77,34 @@ type member struct {
 	properties []string
 }
 
+// nameServer starts one, by which a slave finds its master: a Java broker 5.5.0 forgets its haMasterAddress before it starts.
+func (e *Env) nameServer() (property string, stop func(), err error) {
+	o := nameserver.DefaultOptions()
+	o.ListenPort, o.BindAddress, o.KVConfigPath = -1, "127.0.0.1", filepath.Join(e.run, "kvConfig.json")
+	s, err := nameserver.New(o)
+	if err == nil {
+		err = s.Start()
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	return "namesrvAddr=" + s.Addr().String(), func() { s.Close(e.ctx) }, nil //nolint:errcheck // nothing is lost
+}
+
 // replicate measures a pair.
 func (e *Env) replicate(start func(*Env, member) (*server, error)) (Results, error) {
+	names, stop, err := e.nameServer()
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	registered := func(e *Env, m member) (*server, error) {
+		m.properties = append(m.properties, names)
+		return start(e, m)
+	}
 	results := Results{}
 	for _, part := range []func(func(*Env, member) (*server, error), Results) error{e.replicateSync, e.replicateAsync} {
-		if err := part(start, results); err != nil {
+		if err := part(registered, results); err != nil {
 			return nil, err
 		}
 		for _, name := range []string{"master", "slave"} {
@@ -92,10 +116,8 @@ func (e *Env) replicate(start func(*Env, member) (*server, error)) (Results, err
 	return results, nil
 }
 
-// slaveOf is a slave of the master at a HA port.
-func slaveOf(master *server) member {
-	return member{"slave", []string{"brokerRole=SLAVE", "brokerId=1", "haMasterAddress=127.0.0.1:" + strconv.Itoa(master.port+1)}}
-}
+// slave is that of the master which the name server knows.
+func slave() member { return member{"slave", []string{"brokerRole=SLAVE", "brokerId=1"}} }
 
 // replicateSync sends to a master that answers when its slave has it too.
 func (e *Env) replicateSync(start func(*Env, member) (*server, error), results Results) error {
@@ -104,7 +126,7 @@ func (e *Env) replicateSync(start func(*Env, member) (*server, error), results R
 		return err
 	}
 	defer master.stop()
-	slave, err := start(e, slaveOf(master))
+	slave, err := start(e, slave())
 	if err != nil {
 		return err
 	}
@@ -146,7 +168,7 @@ func (e *Env) replicateAsync(start func(*Env, member) (*server, error), results 
 	if _, err := e.load(master, "send", 0, "-measure=1m", "-messages="+strconv.Itoa(catchUp)); err != nil {
 		return err
 	}
-	slave, err := start(e, slaveOf(master))
+	slave, err := start(e, slave())
 	if err != nil {
 		return err
 	}
@@ -344,7 +366,7 @@ func (e *Env) startOurMember(m member) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	conf, err := e.memberConf(m, port, "namesrvListenPort="+strconv.Itoa(port+5))
+	conf, err := e.memberConf(m, port, "namesrvListenPort="+strconv.Itoa(port+5)) // of one that has no other
 	if err != nil {
 		return nil, err
 	}
