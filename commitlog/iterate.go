@@ -93,7 +93,7 @@ func (it *Iterator) Err() error { return it.err }
 // Close gives up the file held.
 func (it *Iterator) Close() { it.ref.Release() }
 
-// Next returns the next record, valid until the next call or Close. It
+// Next returns the next record, valid until the next call of Next or Close. It
 // returns false at the limit, at the end of the files, and at bytes that are
 // no record.
 func (it *Iterator) Next() (message.Record, bool) {
@@ -105,9 +105,7 @@ func (it *Iterator) Next() (message.Record, bool) {
 		switch {
 		case err == nil:
 			if err = it.check(r); err == nil {
-				it.off += message.PhyOffset(len(r))
-				it.data = it.data[len(r):]
-				it.prefetchNext()
+				it.pass(r)
 				return r, true
 			}
 		case errors.Is(err, message.ErrBlank):
@@ -119,6 +117,27 @@ func (it *Iterator) Next() (message.Record, bool) {
 		it.err = &CorruptError{Path: it.path, Offset: it.off, Err: err}
 	}
 	return nil, false
+}
+
+// Ahead is Next for who still works on records that were returned before: those
+// stay valid. It returns false where Next has to let go of their file or finds no
+// record, and at a record that ends behind end.
+func (it *Iterator) Ahead(end message.PhyOffset) (message.Record, bool) {
+	if it.err != nil || len(it.data) == 0 {
+		return nil, false
+	}
+	r, err := message.ParseRecord(it.data)
+	if err != nil || it.off+message.PhyOffset(len(r)) > end || it.check(r) != nil {
+		return nil, false // for Next to find out
+	}
+	it.pass(r)
+	return r, true
+}
+
+func (it *Iterator) pass(r message.Record) {
+	it.off += message.PhyOffset(len(r))
+	it.data = it.data[len(r):]
+	it.prefetchNext()
 }
 
 // textSize is how many bytes at the end of a record its topic and properties

@@ -36,13 +36,14 @@ const (
 //	    expired or      in files: page cache  tail: memory
 //	    placeholders    (below synced: disk)
 type ConsumeQueue struct {
-	// What an append touches stands together.
+	// What an append touches stands together, see hotSize.
 	mu      sync.Mutex   // the state below; never held over I/O
 	max     atomic.Int64 // one past the last unit; stored under mu, after the unit can be read
 	tail    []byte       // units from written on; its capacity is at most what the set allows a queue
 	written int64        // units below it are in files; moves under io and mu
 	lastEnd int64        // end of the last unit's record; 0 without one
 	set     *Set
+	key     Key
 
 	state  queueState
 	listed bool // is in set.active
@@ -60,8 +61,6 @@ type ConsumeQueue struct {
 	// io serializes what changes files. Lock order: io, then mu.
 	io       sync.Mutex
 	staleEnd int64 // units in [written, staleEnd) of the files are of the past and must go first
-
-	key Key
 }
 
 // Key returns the name of the queue.
@@ -105,6 +104,20 @@ func (q *ConsumeQueue) Append(off message.QueueOffset, u Unit) error {
 	q.push(u)
 	q.mu.Unlock()
 	return nil
+}
+
+// hotSize covers what an append touches of a queue.
+const hotSize = 96
+
+// Prefetch has what the next append touches of q on its way from memory.
+func (q *ConsumeQueue) Prefetch() { vfs.PrefetchHead(q, hotSize) }
+
+// PrefetchTail has the place of the next unit on its way. It touches q.
+func (q *ConsumeQueue) PrefetchTail() {
+	q.mu.Lock()
+	place := q.tail[len(q.tail):min(len(q.tail)+unitSize, cap(q.tail))]
+	q.mu.Unlock()
+	vfs.Prefetch(place)
 }
 
 // push adds a unit to the tail, which has room. Called with mu held.

@@ -66,18 +66,35 @@ type topicQueues struct {
 	name string
 	// The slice only grows behind its end in place; any other change makes a
 	// new one, so that lookups need no lock.
-	queues atomic.Pointer[[]*ConsumeQueue]
+	list atomic.Pointer[queueList]
 }
 
-// get finds a queue. Ids mostly run from 0 without gaps, so that the id is the
-// index.
+type queueList struct {
+	queues []*ConsumeQueue
+	// Ids run from 0 without gaps, as they mostly do: the id is the index, and
+	// no queue is touched to find it.
+	dense bool
+}
+
+func (t *topicQueues) queues() []*ConsumeQueue { return t.list.Load().queues }
+
+// setQueues makes queues the topic's.
+func (t *topicQueues) setQueues(queues []*ConsumeQueue) {
+	dense := len(queues) == 0 || queues[0].key.QueueID == 0 && int(queues[len(queues)-1].key.QueueID) == len(queues)-1
+	t.list.Store(&queueList{queues, dense})
+}
+
+// get finds a queue.
 func (t *topicQueues) get(id int32) *ConsumeQueue {
-	queues := *t.queues.Load()
-	if id >= 0 && int(id) < len(queues) && queues[id].key.QueueID == id {
-		return queues[id]
+	l := t.list.Load()
+	if l.dense {
+		if id >= 0 && int(id) < len(l.queues) {
+			return l.queues[id]
+		}
+		return nil
 	}
-	if i, ok := searchID(queues, id); ok {
-		return queues[i]
+	if i, ok := searchID(l.queues, id); ok {
+		return l.queues[i]
 	}
 	return nil
 }
@@ -151,10 +168,10 @@ func (s *Set) add(topic string, queueID int32, state queueState) *ConsumeQueue {
 	t := s.mu.topics[topic]
 	if t == nil {
 		t = &topicQueues{name: topic}
-		t.queues.Store(new([]*ConsumeQueue))
+		t.setQueues(nil)
 		s.mu.topics[topic] = t
 	}
-	queues := *t.queues.Load()
+	queues := t.queues()
 	i, ok := searchID(queues, queueID)
 	if ok {
 		return queues[i]
@@ -165,7 +182,7 @@ func (s *Set) add(topic string, queueID int32, state queueState) *ConsumeQueue {
 	} else {
 		queues = slices.Insert(slices.Clone(queues), i, q)
 	}
-	t.queues.Store(&queues)
+	t.setQueues(queues)
 	s.mu.count++
 	s.setTailUnits()
 	return q
@@ -179,8 +196,8 @@ func (s *Set) remove(q *ConsumeQueue) {
 	if t == nil || t.get(q.key.QueueID) != q {
 		return
 	}
-	queues := slices.DeleteFunc(slices.Clone(*t.queues.Load()), func(x *ConsumeQueue) bool { return x == q })
-	t.queues.Store(&queues)
+	queues := slices.DeleteFunc(slices.Clone(t.queues()), func(x *ConsumeQueue) bool { return x == q })
+	t.setQueues(queues)
 	if len(queues) == 0 {
 		delete(s.mu.topics, t.name)
 		s.lastTopic.CompareAndSwap(t, nil)
@@ -201,7 +218,7 @@ func (s *Set) Queues() []*ConsumeQueue {
 	defer s.mu.RUnlock()
 	all := make([]*ConsumeQueue, 0, s.mu.count)
 	for _, t := range s.mu.topics {
-		all = append(all, *t.queues.Load()...)
+		all = append(all, t.queues()...)
 	}
 	return all
 }
@@ -211,7 +228,7 @@ func (s *Set) TopicQueues(topic string) []*ConsumeQueue {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if t := s.mu.topics[topic]; t != nil {
-		return slices.Clone(*t.queues.Load())
+		return slices.Clone(t.queues())
 	}
 	return nil
 }

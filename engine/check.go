@@ -203,13 +203,12 @@ func (c *checker) openQueues() error {
 func (c *checker) checkLog() error {
 	s, r := c.store, c.report
 	r.LogMin = s.log.MinOffset()
-	d := dispatcher{store: s}
 	check := func(off message.PhyOffset, m message.Record) error {
 		if c.progress != nil && r.Records%10_000 == 0 {
 			c.progress(off, s.log.MaxOffset())
 		}
 		r.Records++
-		c.checkRecord(&d, off, m)
+		c.checkRecord(off, m)
 		return nil
 	}
 	for from := r.LogMin; ; {
@@ -278,20 +277,19 @@ func (c *checker) addRecord(off message.PhyOffset, format string, args ...any) {
 	c.report.addLog(path, off, format, args...)
 }
 
-func (c *checker) checkRecord(d *dispatcher, off message.PhyOffset, m message.Record) {
+func (c *checker) checkRecord(off message.PhyOffset, m message.Record) {
 	c.newest = max(c.newest, m.StoreTimestamp())
 	if m.PhyOffset() != off {
 		c.addRecord(off, "the record names offset %d as its place", m.PhyOffset())
 	}
 	for key, at := range entriesOf(m) {
-		c.checkEntry(d, off, m, key, at)
+		c.checkEntry(off, m, key, at)
 	}
 }
 
 // checkEntry compares a record with one of the queues that it counts in.
-func (c *checker) checkEntry(d *dispatcher, off message.PhyOffset, m message.Record, key consumequeue.Key, at message.QueueOffset) {
+func (c *checker) checkEntry(off message.PhyOffset, m message.Record, key consumequeue.Key, at message.QueueOffset) {
 	s := c.store
-	d.topic = key.Topic
 	l := c.lives[key]
 	switch {
 	case l == nil:
@@ -315,7 +313,7 @@ func (c *checker) checkEntry(d *dispatcher, off message.PhyOffset, m message.Rec
 	if !ok {
 		return // beyond the end, which is reported once
 	}
-	want := consumequeue.Unit{Offset: off, Size: int32(len(m)), TagsCode: d.tagsCode(m, m.Properties().Dispatch())}
+	want := consumequeue.Unit{Offset: off, Size: int32(len(m)), TagsCode: s.tagsCode(key.Topic, m, m.Properties().Dispatch())}
 	if text := disagreement(u, want); text != "" {
 		l.add(Problem{File: key.String(), Offset: int64(at), Text: text})
 	}

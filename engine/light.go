@@ -102,13 +102,14 @@ type lightEntry struct {
 	offset message.QueueOffset
 }
 
-// toLightQueues adds the record in hand to the light queues that it counts in,
-// which d.light then names.
-func (d *dispatcher) toLightQueues(r message.Record, props message.DispatchProperties, off message.PhyOffset) error {
-	u := consumequeue.Unit{Offset: off, Size: int32(len(r)), TagsCode: message.TagsCode(props.Tags)}
-	for name, at := range props.LightQueues(r.Topic()) {
+// toLightQueues adds a record to the light queues that it counts in, which d.light
+// then names.
+func (d *dispatcher) toLightQueues(p *pending) error {
+	props := p.record.Properties().Dispatch()
+	u := consumequeue.Unit{Offset: p.off, Size: int32(len(p.record)), TagsCode: message.TagsCode(props.Tags)}
+	for name, at := range props.LightQueues(p.record.Topic()) {
 		topic := d.topicName(name, message.LightQueueID)
-		if err := d.toQueue(&Arrival{Topic: topic, QueueID: message.LightQueueID, QueueOffset: at}, u); err != nil {
+		if err := d.toQueue(nil, &Arrival{Topic: topic, QueueID: message.LightQueueID, QueueOffset: at}, u); err != nil {
 			return err
 		}
 		d.light = append(d.light, lightEntry{topic, at})

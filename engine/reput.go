@@ -22,10 +22,12 @@ type dispatcher struct {
 	// queues find out by themselves what they hold already.
 	indexFrom  message.PhyOffset
 	queuesFrom message.PhyOffset // the same for the queues, where the index is built anew
-	topic      string            // of the last record, to allocate a topic once and not for each
+	ahead      lookahead
+	alone      bool   // a page could not be read: no record is read ahead, so that those before it go on
+	topic      string // of the last record, to allocate a topic once and not for each
 	arrival    Arrival
-	light      []lightEntry      // of the record in hand
-	hand       message.PhyOffset // of the record in hand, or a blank before it
+	light      []lightEntry      // of the record whose turn it is
+	hand       message.PhyOffset // of the record whose turn it is, or of a blank before it
 	asked      message.PhyOffset // how far it was to dispatch at most
 	count      int               // records dispatched
 	units      int64             // sum of the ends of all queues
@@ -161,7 +163,8 @@ const publishEvery = 64
 // when called again, with the record that could not be dispatched.
 func (d *dispatcher) dispatchTo(limit message.PhyOffset, arrived func(*Arrival)) error {
 	err := vfs.Guarded(func() error { return d.dispatchRecords(limit, arrived) })
-	if err != nil && isFault(err) {
+	d.alone = err != nil && isFault(err)
+	if d.alone {
 		d.rewind(d.hand)
 	}
 	return err
@@ -175,33 +178,20 @@ func (d *dispatcher) dispatchRecords(limit message.PhyOffset, arrived func(*Arri
 	// Java's slaves acknowledge parts of records, and so may what is confirmed end.
 	visible := message.PhyOffset(d.store.limit.Load())
 	d.asked = max(d.asked, min(limit, visible))
-	for d.it.Offset() < visible {
-		d.hand = d.it.Offset()
-		r, ok := d.it.Next()
-		if !ok {
-			break
-		}
-		if d.it.Offset() > visible {
-			d.rewind(d.it.Offset() - message.PhyOffset(len(r)))
-			return nil
-		}
-		if err := d.dispatch(r, arrived); err != nil {
-			d.rewind(d.it.Offset() - message.PhyOffset(len(r)))
+	for p := d.next(visible); p != nil; p = d.next(visible) {
+		if err := d.dispatch(p, arrived); err != nil {
+			d.rewind(p.off)
 			return err
 		}
-		d.lastTime = r.StoreTimestamp()
+		d.lastTime = p.record.StoreTimestamp()
+		d.ahead.pop()
+		d.hand = p.end()
 		if d.count%publishEvery == 0 {
-			d.publish(d.it.Offset())
+			d.publish(p.end())
 		}
 	}
 	d.publish(d.it.Offset())
 	return d.it.Err()
-}
-
-// rewind goes back to the record at off.
-func (d *dispatcher) rewind(off message.PhyOffset) {
-	d.it.Rewind(off)
-	d.publish(off)
 }
 
 // publish tells how far records are dispatched, and asks for a checkpoint when
@@ -240,46 +230,38 @@ func (d *dispatcher) close() {
 }
 
 // dispatch adds one record to its queue and the index and tells of it.
-func (d *dispatcher) dispatch(r message.Record, arrived func(*Arrival)) error {
-	if topic := r.Topic(); d.topic != string(topic) {
+func (d *dispatcher) dispatch(p *pending, arrived func(*Arrival)) error {
+	r := p.record
+	d.count++
+	if p.off < d.queuesFrom || !inQueue(r) {
+		return d.toIndex(p)
+	}
+	if p.queue != nil {
+		d.topic = p.queue.Key().Topic
+	} else if topic := r.Topic(); d.topic != string(topic) {
 		d.topic = d.topicName(topic, r.QueueID())
 	}
-	props := r.Properties().Dispatch()
-	off := d.it.Offset() - message.PhyOffset(len(r))
-	d.count++
-	if off < d.queuesFrom {
-		if r.SysFlag().Transaction() == message.TransactionRollback {
-			return nil
-		}
-		return d.toIndex(r, props, off)
+	a := &d.arrival
+	*a = Arrival{
+		Topic: d.topic, QueueID: r.QueueID(), QueueOffset: r.QueueOffset(),
+		TagsCode: p.tagsCode, StoreTime: r.StoreTimestamp(), Record: r,
 	}
-	if inQueue(r) {
-		a := &d.arrival
-		*a = Arrival{
-			Topic: d.topic, QueueID: r.QueueID(), QueueOffset: r.QueueOffset(),
-			TagsCode: d.tagsCode(r, props), StoreTime: r.StoreTimestamp(), Record: r,
-		}
-		if err := d.toQueue(a, consumequeue.Unit{Offset: off, Size: int32(len(r)), TagsCode: a.TagsCode}); err != nil {
+	if err := d.toQueue(p.queue, a, consumequeue.Unit{Offset: p.off, Size: int32(len(r)), TagsCode: a.TagsCode}); err != nil {
+		return err
+	}
+	d.light = d.light[:0]
+	if p.light {
+		if err := d.toLightQueues(p); err != nil {
 			return err
 		}
-		d.light = d.light[:0]
-		if props.MultiQueueOffset != nil && d.store.opts.LightQueues {
-			if err := d.toLightQueues(r, props, off); err != nil {
-				return err
-			}
-		}
-		if err := d.toIndex(r, props, off); err != nil {
-			return err
-		}
+	}
+	if err := d.toIndex(p); err != nil {
+		return err
+	}
+	arrived(a)
+	for _, e := range d.light {
+		a.Topic, a.QueueID, a.QueueOffset = e.topic, message.LightQueueID, e.offset
 		arrived(a)
-		for _, e := range d.light {
-			a.Topic, a.QueueID, a.QueueOffset = e.topic, message.LightQueueID, e.offset
-			arrived(a)
-		}
-		return nil
-	}
-	if r.SysFlag().Transaction() != message.TransactionRollback {
-		return d.toIndex(r, props, off)
 	}
 	return nil
 }
@@ -293,11 +275,22 @@ func (d *dispatcher) topicName(topic []byte, queueID int32) string {
 	return string(topic)
 }
 
-func (d *dispatcher) toQueue(a *Arrival, u consumequeue.Unit) error {
+// toQueue adds an entry to the queue that a names. It is q, unless that is nil or
+// was dropped since it was looked up.
+func (d *dispatcher) toQueue(q *consumequeue.ConsumeQueue, a *Arrival, u consumequeue.Unit) error {
+	if q != nil {
+		if err := d.append(q, a, u); !errors.Is(err, consumequeue.ErrGone) {
+			return err
+		}
+	}
 	q, err := d.store.queues.QueueOrCreate(a.Topic, a.QueueID)
 	if err != nil {
 		return err
 	}
+	return d.append(q, a, u)
+}
+
+func (d *dispatcher) append(q *consumequeue.ConsumeQueue, a *Arrival, u consumequeue.Unit) (err error) {
 	before := q.MaxOffset()
 	if a.QueueOffset == 0 && before > 0 && isRecreated(q, u) {
 		if q, err = d.store.renewQueue(q.Key()); err != nil {
@@ -352,28 +345,32 @@ func (d *dispatcher) mendGap(q *consumequeue.ConsumeQueue, u consumequeue.Unit, 
 	return err
 }
 
-func (d *dispatcher) toIndex(r message.Record, props message.DispatchProperties, off message.PhyOffset) error {
-	x := d.store.index
-	if x == nil || off < d.indexFrom {
+func (d *dispatcher) toIndex(p *pending) error {
+	if !d.indexes(p) {
 		return nil
 	}
-	return x.Put(r.Topic(), props.UniqueKey, props.Keys, props.Tags, off, r.StoreTimestamp())
+	return d.store.index.PutKeys(&p.keys, p.off, p.record.StoreTimestamp())
 }
 
-// tagsCode is the hash of the tags, or for a delayed message the time in ms
-// at which it is due.
-func (d *dispatcher) tagsCode(r message.Record, props message.DispatchProperties) int64 {
-	if d.topic == message.ScheduleTopic && len(props.DelayLevel) > 0 {
-		if level, err := strconv.Atoi(string(props.DelayLevel)); err == nil && level > 0 {
-			levels := d.store.opts.DelayLevels
-			delay := time.Second // Java's answer for a level without an entry
-			if len(levels) > 0 {
-				delay = levels[min(level, len(levels))-1]
-			}
-			return r.StoreTimestamp() + delay.Milliseconds()
-		}
+// tagsCode is what a queue of topic keeps of a record's tags: their hash, or for a
+// delayed message the time in ms at which it is due.
+func (s *Store) tagsCode(topic string, r message.Record, props message.DispatchProperties) int64 {
+	if topic == message.ScheduleTopic {
+		return s.delayedTagsCode(r, props)
 	}
 	return message.TagsCode(props.Tags)
+}
+
+func (s *Store) delayedTagsCode(r message.Record, props message.DispatchProperties) int64 {
+	level, err := strconv.Atoi(string(props.DelayLevel))
+	if err != nil || level <= 0 {
+		return message.TagsCode(props.Tags)
+	}
+	delay := time.Second // Java's answer for a level without an entry
+	if levels := s.opts.DelayLevels; len(levels) > 0 {
+		delay = levels[min(level, len(levels))-1]
+	}
+	return r.StoreTimestamp() + delay.Milliseconds()
 }
 
 // damage is a queue that a reader found damaged, or a call that puts bytes right.
@@ -428,7 +425,6 @@ func (s *Store) rebuildQueue(key consumequeue.Key, end message.PhyOffset, cause 
 	}
 	it := s.log.Iterate(s.log.MinOffset(), end, commitlog.Dispatched)
 	defer it.Close()
-	d := dispatcher{store: s, topic: key.Topic}
 	for {
 		r, ok := it.Next()
 		if !ok && s.passDamage(it) {
@@ -443,7 +439,7 @@ func (s *Store) rebuildQueue(key consumequeue.Key, end message.PhyOffset, cause 
 		}
 		u := consumequeue.Unit{
 			Offset: it.Offset() - message.PhyOffset(len(r)), Size: int32(len(r)),
-			TagsCode: d.tagsCode(r, r.Properties().Dispatch()),
+			TagsCode: s.tagsCode(key.Topic, r, r.Properties().Dispatch()),
 		}
 		if at == 0 && q.MaxOffset() > 0 { // the topic was made again
 			if q, err = s.renewQueue(key); err != nil {

@@ -83,7 +83,7 @@ func (s *Store) Scrub(bytesPerSecond int64) (ScrubInfo, error) {
 	s.scrubbing.Lock()
 	defer s.scrubbing.Unlock()
 	r := &scrub{
-		store: s, rate: bytesPerSecond, began: time.Now(), dispatch: dispatcher{store: s},
+		store: s, rate: bytesPerSecond, began: time.Now(),
 		ends: map[consumequeue.Key]message.QueueOffset{}, next: map[consumequeue.Key]message.QueueOffset{}, shifted: map[consumequeue.Key]bool{},
 	}
 	for _, q := range s.queues.Queues() {
@@ -105,12 +105,11 @@ type scrub struct {
 	began time.Time
 	info  ScrubInfo
 
-	reader   logReader
-	dispatch dispatcher // for its tags codes
-	index    *index.Scrub
-	ends     map[consumequeue.Key]message.QueueOffset // of each queue, when the round began
-	next     map[consumequeue.Key]message.QueueOffset // behind the last entry of each that the log had a message for
-	shifted  map[consumequeue.Key]bool                // queues of which that is told
+	reader  logReader
+	index   *index.Scrub
+	ends    map[consumequeue.Key]message.QueueOffset // of each queue, when the round began
+	next    map[consumequeue.Key]message.QueueOffset // behind the last entry of each that the log had a message for
+	shifted map[consumequeue.Key]bool                // queues of which that is told
 	// damaged is where the log was last found damaged; entries may point there.
 	damaged []hole
 }

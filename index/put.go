@@ -22,72 +22,83 @@ const TagKeyPrefix = "T#"
 // An error means that a file could not be begun, for want of space as a rule. The same message may
 // be put again, whenever; or the next one, and this one has no further entries.
 func (x *Index) Put(topic, uniqKey, keys, tag []byte, off message.PhyOffset, storeTime int64) error {
-	w := &x.writer
-	x.complete.Store(int64(off))
-	if int64(off) < w.last || len(uniqKey)+len(keys)+len(tag) == 0 {
-		return nil
-	}
-	if int64(off) != w.last {
-		w.last, w.lastKeys = int64(off), 0
-	}
-	x.hashKeys(topic, uniqKey, keys, tag)
-	for w.lastKeys < len(w.keys) {
-		if w.active == nil || w.active.full() {
-			if err := x.makeRoom(int64(off), storeTime); err != nil {
-				return err
-			}
-		}
-		w.lastKeys += w.active.put(w.bytes, w.keys[w.lastKeys:], int64(off), storeTime)
-	}
-	if w.active != nil {
-		w.active.finish(w.bytes, int64(off), storeTime)
-	}
-	return nil
+	k := &x.writer.keys
+	x.Prepare(k, topic, uniqKey, keys, tag)
+	return x.PutKeys(k, off, storeTime)
 }
 
-// keyPlace is a key of the message being put: its hash, and its slot, which is the same in all files.
+// Keys are what the index keeps of a message's keys.
+type Keys struct{ places []keyPlace }
+
+// keyPlace is a key of a message: its hash, and its slot, which is the same in all files.
 type keyPlace struct {
 	hash int32
 	slot int // position
 }
 
-// hashKeys takes the hashes of a message's keys in order. The slots of all of them come from memory
-// together, as they are hit at random.
-func (x *Index) hashKeys(topic, uniqKey, keys, tag []byte) {
+// Prepare is the first half of Put, which may be done some messages ahead: it takes the hashes of a message's
+// keys in order, and has their slots, which are hit at random, on their way from memory.
+func (x *Index) Prepare(k *Keys, topic, uniqKey, keys, tag []byte) {
+	k.places = k.places[:0]
+	if len(uniqKey)+len(keys)+len(tag) == 0 {
+		return
+	}
 	w := &x.writer
-	w.keys = w.keys[:0]
 	if string(topic) != string(w.topic) || w.topic == nil {
 		w.topic, w.prefix = append(w.topic[:0], topic...), message.Hasher{}
 		w.prefix.Write(topic)
 		w.prefix.WriteString("#")
 	}
 	prefix := w.prefix
-	x.hashKey(prefix, uniqKey)
+	x.prepareKey(k, prefix, uniqKey)
 	for len(keys) > 0 {
 		end := bytes.IndexByte(keys, message.KeySeparator)
 		if end < 0 {
 			end = len(keys)
 		}
-		x.hashKey(prefix, keys[:end])
+		x.prepareKey(k, prefix, keys[:end])
 		keys = keys[min(end+1, len(keys)):]
 	}
 	prefix.WriteString(TagKeyPrefix)
-	x.hashKey(prefix, tag)
+	x.prepareKey(k, prefix, tag)
 }
 
-// hashKey takes the hash of one key, unless it is empty. What is given by h stays the caller's.
-func (x *Index) hashKey(h message.Hasher, key []byte) {
+// prepareKey adds one key, unless it is empty. What is given by h stays the caller's.
+func (x *Index) prepareKey(k *Keys, h message.Hasher, key []byte) {
 	if len(key) == 0 {
 		return
 	}
 	h.Write(key)
-	w := &x.writer
-	k := keyPlace{hash: keyHash(h.Sum())}
-	k.slot = x.slotAt(k.hash)
-	w.keys = append(w.keys, k)
-	if w.active != nil {
-		vfs.Prefetch(w.bytes[k.slot : k.slot+slotSize])
+	place := keyPlace{hash: keyHash(h.Sum())}
+	place.slot = x.slotAt(place.hash)
+	k.places = append(k.places, place)
+	if w := &x.writer; w.active != nil {
+		vfs.Prefetch(w.bytes[place.slot : place.slot+slotSize])
 	}
+}
+
+// PutKeys is the second half of Put.
+func (x *Index) PutKeys(k *Keys, off message.PhyOffset, storeTime int64) error {
+	w := &x.writer
+	x.complete.Store(int64(off))
+	if int64(off) < w.last || len(k.places) == 0 {
+		return nil
+	}
+	if int64(off) != w.last {
+		w.last, w.lastKeys = int64(off), 0
+	}
+	for w.lastKeys < len(k.places) {
+		if w.active == nil || w.active.full() {
+			if err := x.makeRoom(int64(off), storeTime); err != nil {
+				return err
+			}
+		}
+		w.lastKeys += w.active.put(w.bytes, k.places[w.lastKeys:], int64(off), storeTime)
+	}
+	if w.active != nil {
+		w.active.finish(w.bytes, int64(off), storeTime)
+	}
+	return nil
 }
 
 // keysAtOnce is how many entries are written before the readers are told of them. Each telling has the

@@ -17,3 +17,11 @@ func TestPrefetchTouchesNothing(t *testing.T) {
 	}
 	Prefetch(b) // no longer mapped
 }
+
+// PrefetchHead ends with the value.
+func TestPrefetchHeadOfAnything(t *testing.T) {
+	type value struct{ b [200]byte }
+	for _, n := range []int{0, 1, 64, 1000} {
+		PrefetchHead(new(value), n)
+	}
+}
