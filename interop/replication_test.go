@@ -20,7 +20,11 @@ import (
 func TestReplication(t *testing.T) {
 	for _, master := range []harness.Target{suite.split, suite.java} {
 		for _, slave := range []harness.Target{suite.split, suite.java} {
-			for _, role := range []string{"SYNC_MASTER", "ASYNC_MASTER"} {
+			roles := []string{"SYNC_MASTER", "ASYNC_MASTER"}
+			if master == suite.split && slave == suite.split {
+				roles = append(roles, autoSwitch) // beside Java's: TestAutoSwitch
+			}
+			for _, role := range roles {
 				t.Run(fmt.Sprintf("master=%s/slave=%s/%s", master.Name(), slave.Name(), role), func(t *testing.T) {
 					replicate(t, master, slave, role)
 				})
@@ -29,14 +33,23 @@ func TestReplication(t *testing.T) {
 	}
 }
 
+// autoSwitch stands for the protocol with epochs, in the roles that brokers have at first.
+const autoSwitch = "auto-switch"
+
 // replicationFile is small, so that the log has several files.
 const replicationFile = 1 << 20
 
 func replicate(t *testing.T, masterMake, slaveMake harness.Target, role string) {
 	heavy(t)
-	c := newCluster(t, harness.Mixed{Title: "replication", NameServer: suite.split, Broker: masterMake}, map[string]string{
+	properties := map[string]string{
 		"brokerRole": role, "inSyncReplicas": "2", "slaveTimeout": "15000", "mappedFileSizeCommitLog": fmt.Sprint(replicationFile),
-	})
+	}
+	if role == autoSwitch {
+		maps.Copy(properties, map[string]string{
+			"brokerRole": "SYNC_MASTER", "brokerId": "1", "enableAutoSwitchHA": "true", "allAckInSyncStateSet": "true", "minInSyncReplicas": "2",
+		})
+	}
+	c := newCluster(t, harness.Mixed{Title: "replication", NameServer: suite.split, Broker: masterMake}, properties)
 	slave := startSlave(t, c, slaveMake)
 	a := newAgent(t, java55, c.NameServer(), "sender")
 	p := producer(t, a, harness.Args{"timeout": 30000})
@@ -93,6 +106,9 @@ func startSlave(t *testing.T, c *harness.Cluster, target harness.Target) *slaveB
 	}
 	place.NameServerPort = c.NameServerPort
 	place.Properties["brokerRole"], place.Properties["brokerId"], place.Properties["slaveReadEnable"] = "SLAVE", "1", "true"
+	if place.Properties["enableAutoSwitchHA"] != "" {
+		place.Properties["brokerId"] = "2" // the master's own is 1
+	}
 	s := &slaveBroker{place: place}
 	if s.process, err = target.StartBroker(place); err != nil {
 		t.Fatal(err)
