@@ -20,6 +20,9 @@ const (
 	// yieldEvery is after how many puts those come to run that hand the messages on. A slot is put without a wait where the
 	// store does not wait for the disk, and on few cores its first messages would else be late by turns of 10 ms.
 	yieldEvery = 32
+	// readAhead is how long before its time is over the units of a slot are read: that takes a while where they are many, and
+	// its first messages would be late by it.
+	readAhead = 200 // ms
 )
 
 // work is what the run goroutine has at hand.
@@ -38,6 +41,7 @@ type work struct {
 	last    int64               // its last position when they were read
 	part    []unit              // those of its units that come next
 	more    bool                // there are more behind part
+	ahead   bool                // the slot is not begun, and may get more units
 	buf     []unit              // of part
 	deletes map[string]struct{} // what its messages recall
 
@@ -76,27 +80,26 @@ func (t *Timer) drop(phy message.PhyOffset, reason error) {
 func (t *Timer) deliverDue(now int64) (delivered bool, err error) {
 	p := t.opts.Precision
 	over := now / p // the first slot that is not
-	time, ok := t.wheel.next(t.state.readTime/p, over)
+	slot, ok := t.wheel.next(t.state.readTime/p, over)
 	if !ok {
-		time = over
+		slot = over
 	}
-	if ms := time * p; ms > t.state.readTime {
+	if ms := slot * p; ms > t.state.readTime {
 		t.moveTo(ms)
 	}
 	if !ok {
 		return false, nil
 	}
-	s, _ := t.wheel.get(time)
-	w := &t.work
-	if w.slot != time || len(w.part) == 0 && (w.more || w.last != s.last) {
-		if err := t.readPart(s); err != nil {
-			return false, err
-		}
+	s, _ := t.wheel.get(slot)
+	if err := t.readSlot(s); err != nil {
+		return false, err
 	}
+	w := &t.work
+	w.ahead = false
 	if len(w.part) == 0 {
-		t.wheel.done(time)
+		t.wheel.done(slot)
 		w.slot, w.deletes = 0, nil
-		t.moveTo((time + 1) * p)
+		t.moveTo((slot + 1) * p)
 		return true, nil
 	}
 	n := min(len(w.part), batchSize)
@@ -107,6 +110,41 @@ func (t *Timer) deliverDue(now int64) (delivered bool, err error) {
 	w.part, w.slotPhy = w.part[n:], batch[n-1].phy
 	t.finish()
 	return true, nil
+}
+
+// readSlot sees to it that what comes next of a slot is at hand.
+func (t *Timer) readSlot(s slot) error {
+	w := &t.work
+	switch {
+	case w.slot == s.time && w.ahead && w.last != s.last:
+		return t.readNewer(s)
+	case w.slot != s.time || len(w.part) == 0 && (w.more || w.last != s.last):
+		return t.readPart(s)
+	}
+	return nil
+}
+
+// prepare reads the first slot that is not over, if it is soon. It returns when there is something to do for it again.
+func (t *Timer) prepare(now int64) (at int64, err error) {
+	slot, ok := t.nextSlot(now)
+	if !ok {
+		return now + idle.Milliseconds(), nil
+	}
+	over := (slot + 1) * t.opts.Precision
+	if now < over-readAhead {
+		return over - readAhead, nil
+	}
+	if s, _ := t.wheel.get(slot); t.work.slot != slot {
+		t.work.ahead = true
+		err = t.readPart(s)
+	}
+	return over, err
+}
+
+// nextSlot is the first slot from the read time on that has messages, if it is over soon.
+func (t *Timer) nextSlot(now int64) (slot int64, ok bool) {
+	p := t.opts.Precision
+	return t.wheel.next(t.state.readTime/p, now/p+idle.Milliseconds()/p+1)
 }
 
 // moveTo begins with the slot of a time.
@@ -135,7 +173,7 @@ func (t *Timer) readPart(s slot) error {
 			part = append(part, u)
 		}
 	}
-	if err := t.eachOf(s, collect); err != nil {
+	if err := t.eachOf(s, noPos, collect); err != nil {
 		t.opts.Failed(err) // and the slot is read in another way
 		recalls, part = nil, part[:0]
 		if err := t.eachBetween(s, collect); err != nil {
@@ -148,6 +186,27 @@ func (t *Timer) readPart(s slot) error {
 	return t.readRecalls(recalls)
 }
 
+// readNewer adds the units that a slot got since it was read: their messages are behind those of the others.
+func (t *Timer) readNewer(s slot) error {
+	w := &t.work
+	var recalls []unit
+	part := w.part
+	err := t.eachOf(s, w.last, func(u unit) {
+		if u.recalls() {
+			recalls = append(recalls, u)
+		} else if !w.more { // else they come when those before them did
+			part = append(part, u)
+		}
+	})
+	if err != nil {
+		return t.readPart(s)
+	}
+	w.last, w.more = s.last, w.more || len(part) > partSize
+	w.buf = firstUnits(part)
+	w.part = w.buf
+	return t.readRecalls(recalls)
+}
+
 // firstUnits sorts units by their messages, each of which stays once, and returns the first ones.
 func firstUnits(units []unit) []unit {
 	slices.SortFunc(units, func(a, b unit) int { return cmp.Compare(a.phy, b.phy) })
@@ -155,9 +214,10 @@ func firstUnits(units []unit) []unit {
 	return units[:min(len(units), partSize)]
 }
 
-// eachOf follows a slot's chain from the newest unit on. The part of it that is in files deleted since is not there.
-func (t *Timer) eachOf(s slot, visit func(unit)) error {
-	for pos := s.last; pos >= t.log.queue.MinOffset() && pos != noPos; {
+// eachOf follows a slot's chain from the newest unit on, up to the one at end. The part of it that is in files deleted since
+// is not there.
+func (t *Timer) eachOf(s slot, end int64, visit func(unit)) error {
+	for pos := s.last; pos >= t.log.queue.MinOffset() && pos != noPos && pos != end; {
 		u, err := t.log.unit(pos)
 		if err != nil {
 			return err

@@ -195,7 +195,7 @@ func (t *Timer) step() (wait time.Duration, more bool) {
 	err := vfs.Guarded(func() (err error) {
 		more, err = todo(now)
 		if err == nil && !more && !t.opts.Following {
-			wait = t.untilDue(now)
+			wait, err = t.untilDue(now)
 		}
 		return err
 	})
@@ -229,16 +229,11 @@ func (t *Timer) stepAt(now int64) (more bool, err error) {
 	return took || delivered, err
 }
 
-// untilDue is the time until the next slot is over.
-func (t *Timer) untilDue(now int64) time.Duration {
-	from := t.state.readTime / t.opts.Precision
-	horizon := now/t.opts.Precision + int64(idle/time.Millisecond)/t.opts.Precision + 1
-	slot, ok := t.wheel.next(from, horizon)
-	if !ok {
-		return idle
-	}
-	wait := (slot+1)*t.opts.Precision - t.opts.Now().UnixMilli()
-	return min(max(time.Duration(wait)*time.Millisecond, 0), idle)
+// untilDue is the time until the next slot is over, or is to be read.
+func (t *Timer) untilDue(now int64) (time.Duration, error) {
+	at, err := t.prepare(now)
+	wait := at - t.opts.Now().UnixMilli()
+	return min(max(time.Duration(wait)*time.Millisecond, 0), idle), err
 }
 
 // followClock goes back with a clock that was set back: the slots from now on up to the read time are delivered, and are
