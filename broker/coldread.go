@@ -150,7 +150,7 @@ func (c *coldReads) serve(d *pulling) {
 	if d.coldLoads++; err != nil {
 		d.coldLoads = coldLoadsMax // the read says what is wrong
 	}
-	d.resume()
+	d.resume(true)
 }
 
 // cold tells whether a pull found nothing but messages to be read from disk. A pull that got past some messages has its

@@ -9,11 +9,16 @@ import (
 
 	"github.com/rocketlog/rocketlog/broker/filter"
 	"github.com/rocketlog/rocketlog/message"
+	"github.com/rocketlog/rocketlog/remoting"
 )
 
-// holdGrain is the grid of the times at which held requests end: those of one cell end together, so that many holds do not
-// mean many wake-ups. A hold lasts this much longer at most.
-const holdGrain = 100 * time.Millisecond
+// Held requests end on a grid of times: those of one cell end together, so that many holds do not mean many wake-ups. A
+// hold lasts a cell longer at most, which is an eighth of its patience, within bounds; Java's looks every five seconds.
+const (
+	holdCells    = 8
+	holdGrain    = 100 * time.Millisecond
+	holdGrainMax = 5 * time.Second
+)
 
 // A hold is a request that waits for messages behind offset in one queue. Its fields belong to the table while it is in there.
 type hold struct {
@@ -24,13 +29,54 @@ type hold struct {
 	owner    any                // whose close ends the hold
 	waiter   waiter
 	deadline // where is -1 when the hold is not in the table
+
+	inQueue, inOwner holdLinks
 }
 
+// holdLinks are the neighbours of a hold in one of its lists.
+type holdLinks struct{ prev, next *hold }
+
+// pushHold puts h in front of a list, whose head it returns. links tells of which list it is.
+func pushHold(head, h *hold, links func(*hold) *holdLinks) *hold {
+	*links(h) = holdLinks{next: head}
+	if head != nil {
+		links(head).prev = h
+	}
+	return h
+}
+
+// removeHold takes h out of a list, whose head it returns.
+func removeHold(head, h *hold, links func(*hold) *holdLinks) *hold {
+	l := *links(h)
+	*links(h) = holdLinks{}
+	if l.next != nil {
+		links(l.next).prev = l.prev
+	}
+	if l.prev == nil {
+		return l.next
+	}
+	links(l.prev).next = l.next
+	return head
+}
+
+func queueLinks(h *hold) *holdLinks { return &h.inQueue }
+func ownerLinks(h *hold) *holdLinks { return &h.inOwner }
+
 // A waiter is told of the end of its hold, once: either that it has something to read or its time is over (resume), or
-// that its owner is gone (free). The goroutine that calls resume may be kept for as long as a read takes.
+// that its owner is gone (free). The goroutine that calls resume may be kept for as long as a read takes; where it writes, the
+// answer is handed to the system by it and not by another, which would have to be woken.
 type waiter interface {
-	resume()
+	resume(writes bool)
 	free()
+}
+
+// replyWaiting answers a request that has waited: see waiter. A consumer that is gone does not care.
+func replyWaiting(conn *remoting.Conn, ticket remoting.Ticket, resp *remoting.Command, writes bool) {
+	if writes {
+		conn.ReplyHere(ticket, resp) //nolint:errcheck
+	} else {
+		conn.ReplyTo(ticket, resp) //nolint:errcheck
+	}
 }
 
 type holdKey struct {
@@ -52,8 +98,8 @@ type holdTable struct {
 	mu struct {
 		sync.Mutex
 		closed bool
-		queues map[holdKey][]*hold
-		owners map[any]map[*hold]struct{}
+		queues map[holdKey]*hold // the heads of lists
+		owners map[any]*hold
 		byEnd  deadlineHeap[*hold]
 	}
 	expiry chan struct{} // the first end may have come nearer
@@ -80,8 +126,8 @@ const wakers = 2
 
 func newHoldTable(limit int, now func() time.Time) *holdTable {
 	t := &holdTable{limit: limit, now: now, seed: maphash.MakeSeed(), expiry: make(chan struct{}, 1)}
-	t.mu.queues = map[holdKey][]*hold{}
-	t.mu.owners = map[any]map[*hold]struct{}{}
+	t.mu.queues = map[holdKey]*hold{}
+	t.mu.owners = map[any]*hold{}
 	t.ready.cond.L = &t.ready
 	t.done.Add(1 + wakers)
 	go t.runExpire()
@@ -94,18 +140,16 @@ func newHoldTable(limit int, now func() time.Time) *holdTable {
 // hold takes the request in, unless the table is full or closed. When it returns true, the waiter is not the caller's any
 // more.
 func (t *holdTable) hold(h *hold) bool {
-	h.until = h.until.Truncate(holdGrain).Add(holdGrain)
+	grain := min(max(h.until.Sub(t.now())/holdCells, holdGrain).Truncate(holdGrain), holdGrainMax)
+	h.until = h.until.Truncate(grain).Add(grain)
 	t.mu.Lock()
 	if t.mu.closed || len(t.mu.byEnd) >= t.limit {
 		t.mu.Unlock()
 		return false
 	}
 	key := holdKey{h.topic, h.queue}
-	t.mu.queues[key] = append(t.mu.queues[key], h)
-	if t.mu.owners[h.owner] == nil {
-		t.mu.owners[h.owner] = map[*hold]struct{}{}
-	}
-	t.mu.owners[h.owner][h] = struct{}{}
+	t.mu.queues[key] = pushHold(t.mu.queues[key], h, queueLinks)
+	t.mu.owners[h.owner] = pushHold(t.mu.owners[h.owner], h, ownerLinks)
 	heap.Push(&t.mu.byEnd, h)
 	t.slot(h.topic, h.queue).Add(1)
 	first := h.where == 0
@@ -129,32 +173,25 @@ func (t *holdTable) arrived(topic string, queue int32, offset, tagsCode int64, r
 		return
 	}
 	t.mu.Lock()
-	list := t.mu.queues[holdKey{topic, queue}]
 	var woken []*hold
 	var first [1]*hold
-	for i := 0; i < len(list); {
-		h := list[i]
+	for h, next := t.mu.queues[holdKey{topic, queue}], (*hold)(nil); h != nil; h = next {
+		next = h.inQueue.next
 		switch {
 		case h.offset > offset:
-			i++
 		case h.filter == nil || h.filter.MatchTags(tagsCode) && h.filter.MatchRecord(record):
 			t.removeLocked(h)
-			list = t.mu.queues[holdKey{topic, queue}] // its last took the place of h
 			if woken == nil {
 				woken = first[:0]
 			}
 			woken = append(woken, h)
-		default:
-			// The message is not wanted: the hold goes on behind it, if it was the next one.
-			if h.offset == offset {
-				h.offset++
-			}
-			i++
+		case h.offset == offset:
+			h.offset++ // the message is not wanted, and was the next one: the hold goes on behind it
 		}
 	}
 	t.mu.Unlock()
 	if len(woken) == 1 {
-		woken[0].waiter.resume()
+		woken[0].waiter.resume(false)
 		return
 	}
 	t.enqueue(woken)
@@ -177,9 +214,9 @@ func (t *holdTable) recheck(h *hold, maxOffset int64) {
 func (t *holdTable) nudge(topic string, queue int32) {
 	t.mu.Lock()
 	var woken []*hold
-	for list := t.mu.queues[holdKey{topic, queue}]; len(list) > 0; list = t.mu.queues[holdKey{topic, queue}] {
-		woken = append(woken, list[0])
-		t.removeLocked(list[0])
+	for h := t.mu.queues[holdKey{topic, queue}]; h != nil; h = t.mu.queues[holdKey{topic, queue}] {
+		woken = append(woken, h)
+		t.removeLocked(h)
 	}
 	t.mu.Unlock()
 	t.enqueue(woken)
@@ -189,10 +226,8 @@ func (t *holdTable) nudge(topic string, queue int32) {
 func (t *holdTable) drop(owner any) {
 	t.mu.Lock()
 	var gone []*hold
-	for h := range t.mu.owners[owner] {
+	for h := t.mu.owners[owner]; h != nil; h = t.mu.owners[owner] {
 		gone = append(gone, h)
-	}
-	for _, h := range gone {
 		t.removeLocked(h)
 	}
 	t.mu.Unlock()
@@ -206,22 +241,14 @@ func (t *holdTable) len() int { return int(t.count.Load()) }
 
 func (t *holdTable) removeLocked(h *hold) {
 	key := holdKey{h.topic, h.queue}
-	list := t.mu.queues[key]
-	for i, other := range list {
-		if other == h {
-			last := len(list) - 1
-			list[i], list[last] = list[last], nil
-			list = list[:last]
-			break
-		}
-	}
-	if len(list) == 0 {
-		delete(t.mu.queues, key)
+	if head := removeHold(t.mu.queues[key], h, queueLinks); head != nil {
+		t.mu.queues[key] = head
 	} else {
-		t.mu.queues[key] = list
+		delete(t.mu.queues, key)
 	}
-	delete(t.mu.owners[h.owner], h)
-	if len(t.mu.owners[h.owner]) == 0 {
+	if head := removeHold(t.mu.owners[h.owner], h, ownerLinks); head != nil {
+		t.mu.owners[h.owner] = head
+	} else {
 		delete(t.mu.owners, h.owner)
 	}
 	heap.Remove(&t.mu.byEnd, h.where)
@@ -259,7 +286,7 @@ func (t *holdTable) runWake() {
 		t.ready.list[0] = nil
 		t.ready.list = t.ready.list[1:]
 		t.ready.Unlock()
-		h.waiter.resume()
+		h.waiter.resume(true)
 		t.ready.Lock()
 	}
 }

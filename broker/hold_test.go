@@ -19,7 +19,7 @@ type recorder struct {
 	at             time.Time
 }
 
-func (r *recorder) resume() {
+func (r *recorder) resume(bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.resumed++
@@ -95,7 +95,7 @@ func TestHoldEndsInTime(t *testing.T) {
 		for i, o := range all {
 			n, _, at := o.r.ended()
 			took := at.Sub(o.begin)
-			if n != 1 || took < o.patience || took > o.patience+2*holdGrain {
+			if n != 1 || took < o.patience || took > o.patience+o.patience/holdCells+2*holdGrain {
 				t.Errorf("hold %d of %v ended %d times, after %v", i, o.patience, n, took)
 			}
 		}

@@ -540,7 +540,7 @@ func (d *popping) wait() protocol.ResponseCode {
 }
 
 // resume serves a pop that waits: a message may be there for it, or its time is over.
-func (d *popping) resume() {
+func (d *popping) resume(writes bool) {
 	resp := remoting.NewResponse(protocol.Success, "")
 	conn, ticket, b := d.conn, d.ticket, d.p.b
 	t, g, err := b.popTarget(d.topic.name, d.group.GroupName, d.queue, "pop message", true)
@@ -554,7 +554,7 @@ func (d *popping) resume() {
 			return // it waits again
 		}
 	}
-	conn.ReplyTo(ticket, resp) //nolint:errcheck // a consumer that is gone does not care
+	replyWaiting(conn, ticket, resp, writes)
 }
 
 // popReady tells whether the group could pop something of the topic or its retry topics; filters are not asked.

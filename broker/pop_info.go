@@ -90,14 +90,14 @@ func (n *notifying) ready() bool {
 
 // resume answers a notification: something may be there, or its time is over. A message wakes one of the group: a
 // notification takes none, and so passes the word on.
-func (n *notifying) resume() {
+func (n *notifying) resume(writes bool) {
 	answer := protocol.NotificationResponseHeader{HasMsg: n.ready()}
 	resp := remoting.NewResponse(protocol.Success, "")
 	answer.Encode(&resp.Fields)
 	if answer.HasMsg {
 		n.p.waits.wakeGroup(n.topic.name, n.group, n.queue)
 	}
-	n.conn.ReplyTo(n.ticket, resp) //nolint:errcheck // a consumer that is gone does not care
+	replyWaiting(n.conn, n.ticket, resp, writes)
 }
 
 func (n *notifying) free() {}

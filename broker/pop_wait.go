@@ -314,7 +314,7 @@ func (w *popWaits) runWake() {
 		w.ready.list[0] = nil
 		w.ready.list = w.ready.list[1:]
 		w.ready.Unlock()
-		p.waiter.resume()
+		p.waiter.resume(true)
 		w.ready.Lock()
 	}
 }

@@ -370,7 +370,7 @@ func (d *pulling) wait() (held bool, err error) {
 }
 
 // resume answers a held pull: a message has arrived, or its time is over.
-func (d *pulling) resume() {
+func (d *pulling) resume(writes bool) {
 	resp := remoting.NewResponse(protocol.Success, "")
 	conn, ticket := d.conn, d.ticket
 	if err := d.revalidate(resp); err != nil {
@@ -380,7 +380,7 @@ func (d *pulling) resume() {
 	} else if resp = d.run(resp, false); resp == nil {
 		return // its messages must be read from disk
 	}
-	conn.ReplyTo(ticket, resp) //nolint:errcheck // a consumer that is gone does not care
+	replyWaiting(conn, ticket, resp, writes)
 }
 
 // revalidate looks again at what may have changed while the pull was held.

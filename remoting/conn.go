@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -66,6 +67,9 @@ func newConn(nc net.Conn, opts *Options, reg *registry, leaving *atomic.Bool) *C
 	c := &Conn{nc: nc, opts: opts, registry: reg, id: connIDs.Add(1), leaving: leaving, done: make(chan struct{})}
 	c.remote, c.local = addrPort(nc.RemoteAddr()), addrPort(nc.LocalAddr())
 	c.out.init(c)
+	if sc, ok := nc.(syscall.Conn); ok {
+		c.out.raw, _ = sc.SyscallConn() // without it nothing is written at once
+	}
 	c.lastWrite.Store(time.Now().UnixNano())
 	return c
 }
@@ -159,11 +163,17 @@ func (c *Conn) close(reason error) {
 func (c *Conn) Reply(req *Command, resp *Command) error { return c.ReplyTo(req.Ticket(), resp) }
 
 // ReplyTo answers the request that the ticket stands for: see Reply.
-func (c *Conn) ReplyTo(t Ticket, resp *Command) error {
+func (c *Conn) ReplyTo(t Ticket, resp *Command) error { return c.reply(t, resp, false) }
+
+// ReplyHere is ReplyTo where the caller would rather write than have another goroutine woken for it. It does not block: what
+// the socket does not take at once is written by another.
+func (c *Conn) ReplyHere(t Ticket, resp *Command) error { return c.reply(t, resp, true) }
+
+func (c *Conn) reply(t Ticket, resp *Command, here bool) error {
 	if !t.Oneway { // nobody waits for an answer, so it was not counted as one to come
 		c.inFlight.Add(-1)
 	}
-	return c.send(t, resp)
+	return c.send(t, resp, here)
 }
 
 // handled takes what a handler returned.
@@ -171,13 +181,13 @@ func (c *Conn) handled(t Ticket, resp *Command) {
 	switch {
 	case resp == noReply:
 	case resp != nil:
-		c.send(t, resp) //nolint:errcheck // a closed connection is known to its owner
+		c.send(t, resp, false) //nolint:errcheck // a closed connection is known to its owner
 	case !t.Oneway:
 		c.inFlight.Add(1)
 	}
 }
 
-func (c *Conn) send(t Ticket, resp *Command) error {
+func (c *Conn) send(t Ticket, resp *Command, here bool) error {
 	if t.Oneway {
 		resp.release()
 		resp.recycle()
@@ -186,13 +196,13 @@ func (c *Conn) send(t Ticket, resp *Command) error {
 	resp.Flag |= flagResponse
 	resp.Opaque = t.Opaque
 	resp.Serialize = t.Serialize
-	err := c.out.put(resp)
+	err := c.out.put(resp, here)
 	if err == nil || errors.Is(err, ErrClosed) {
 		return err
 	}
 	tell := NewResponse(protocol.SystemError, "the response cannot be sent: "+err.Error())
 	tell.Opaque, tell.Serialize = t.Opaque, t.Serialize
-	if c.out.put(tell) != nil {
+	if c.out.put(tell, false) != nil {
 		return ErrClosed
 	}
 	return fmt.Errorf("response to request code %d: %w", t.Code, err)
@@ -202,7 +212,7 @@ func (c *Conn) send(t Ticket, resp *Command) error {
 func (c *Conn) Oneway(req *Command) error {
 	req.Opaque = c.opaque.Add(1)
 	req.Flag = req.Flag&^flagResponse | flagOneway
-	return c.out.put(req)
+	return c.out.put(req, false)
 }
 
 // Request sends a request and waits for its answer, which belongs to the caller. An inline handler must not call it on its
@@ -221,7 +231,7 @@ func (c *Conn) Request(ctx context.Context, req *Command) (*Command, error) {
 		return nil, err
 	}
 	req.Opaque = opaque
-	if err := c.out.put(req); err != nil {
+	if err := c.out.put(req, false); err != nil {
 		c.forget(opaque)
 		return nil, err
 	}
@@ -296,5 +306,6 @@ func (c *Conn) failCalls() {
 func (c *Conn) run() {
 	c.opts.Listener.ConnOpened(c)
 	c.close(c.in.run(c))
+	c.out.close() // whoever closed it before may not be that far; none begins to write from here on
 	c.wg.Wait()
 }

@@ -10,8 +10,9 @@ import (
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
 
-// readBufferMin is what a connection begins with, and returns to when it has been quiet.
-const readBufferMin = 4 << 10
+// readBufferMin is what a connection begins with, and returns to when it has been quiet: a pull or a heartbeat fits, and
+// ten thousand consumers that wait for messages have little else.
+const readBufferMin = 2 << 10
 
 // smallRounds is after how many reads a busy connection gives back a buffer that one large frame needed.
 const smallRounds = 1000
@@ -23,9 +24,8 @@ const smallRounds = 1000
 type reader struct {
 	c        *Conn
 	buf      []byte
-	begin    int // first byte not yet handled
-	end      int // one past the last byte read
-	req      Command
+	begin    int       // first byte not yet handled
+	end      int       // one past the last byte read
 	now      time.Time // of the last read
 	deadline time.Time // what the connection's read deadline is set to
 	lastRead time.Time // when bytes last came and were handled
@@ -136,6 +136,11 @@ func (r *reader) handleAll() error {
 
 func (r *reader) handleFrames() error {
 	began := r.begin
+	req := commands.Get().(*Command) // a connection that is quiet has no use for one
+	defer func() {
+		req.pooled = true // only now: a handler may answer with it
+		req.recycle()
+	}()
 	for {
 		n, err := frameLen(r.buf[r.begin:r.end], r.c.opts.FrameMax)
 		if err != nil {
@@ -146,17 +151,17 @@ func (r *reader) handleFrames() error {
 			return nil
 		}
 		frame := r.buf[r.begin : r.begin+n : r.begin+n]
-		if err := decodeFrame(frame, &r.req); err != nil {
+		if err := decodeFrame(frame, req); err != nil {
 			return err
 		}
 		r.begin += n
-		if r.req.IsResponse() {
-			r.c.answered(&r.req)
-		} else if err := r.handle(); err != nil {
+		if req.IsResponse() {
+			r.c.answered(req)
+		} else if err := r.handle(req); err != nil {
 			return err
 		}
 		invariants.Mangle(frame)
-		invariants.Mangle(r.req.Fields.buf)
+		invariants.Mangle(req.Fields.buf)
 	}
 }
 
@@ -171,8 +176,8 @@ func (r *reader) markPartial(moved bool) {
 }
 
 // handle has the request handled, here or on a pool.
-func (r *reader) handle() error {
-	c, req := r.c, &r.req
+func (r *reader) handle(req *Command) error {
+	c := r.c
 	if c.leaving != nil && c.leaving.Load() && req.Version > protocol.Version5_3_1 {
 		c.handled(req.Ticket(), NewResponse(protocol.GoAway, "please go away"))
 		return nil

@@ -705,3 +705,44 @@ func TestConnFacts(t *testing.T) {
 	}
 	p.wantClosed()
 }
+
+// TestReplyHere answers from goroutines that write themselves, more than the socket takes while the peer does not read:
+// nobody waits, and every frame comes whole.
+func TestReplyHere(t *testing.T) {
+	const n = 64
+	type waiting struct {
+		c      *Conn
+		ticket Ticket
+	}
+	requests := make(chan waiting, n)
+	_, addr := serve(t, nil, func(s *Server) {
+		s.Handle(protocol.HeartBeat, func(c *Conn, req *Command) *Command {
+			requests <- waiting{c, req.Ticket()}
+			return nil
+		}, Inline())
+	})
+	p := dialRaw(t, addr)
+	for i := range int32(n) {
+		p.write(request(t, protocol.HeartBeat, i, 0))
+	}
+	var wg sync.WaitGroup
+	for i := range n {
+		w := <-requests
+		wg.Go(func() {
+			resp := NewResponse(protocol.Success, "")
+			resp.Body = bytes.Repeat([]byte{byte(w.ticket.Opaque)}, 1+i%3*(256<<10)) // 16 MiB in all
+			if err := w.c.ReplyHere(w.ticket, resp); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	seen := map[int32]bool{}
+	for range n {
+		c := p.mustRead()
+		if seen[c.Opaque] || len(bytes.Trim(c.Body, string(rune(c.Opaque)))) > 0 {
+			t.Errorf("answer %d again, or with others' bytes", c.Opaque)
+		}
+		seen[c.Opaque] = true
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -39,10 +40,12 @@ type cut struct {
 // writer is the writing side of a connection.
 //
 // Whoever has something to send appends it to out. Exactly one goroutine writes at a time, who holds writing, without the
-// lock: the reader at the end of each round, for what was answered meanwhile, or the flusher for everything else.
+// lock: the reader at the end of each round, for what was answered meanwhile, the flusher for everything else, or who put it
+// and asked for that, as far as the socket takes it at once.
 type writer struct {
 	c        *Conn
-	runFlush func() // flushes; made once
+	runFlush func()          // flushes; made once
+	raw      syscall.RawConn // nil where the connection has none
 
 	mu struct {
 		sync.Mutex
@@ -66,8 +69,9 @@ func (w *writer) init(c *Conn) {
 	w.drained.L = &w.mu
 }
 
-// put appends a command, to be written soon. It does not block. The command is used up, whatever the result.
-func (w *writer) put(cmd *Command) error {
+// put appends a command, to be written soon; here has this goroutine do it, as far as the socket takes it. It does not block.
+// The command is used up, whatever the result.
+func (w *writer) put(cmd *Command, here bool) error {
 	w.mu.Lock()
 	if w.mu.closed {
 		w.mu.Unlock()
@@ -79,7 +83,11 @@ func (w *writer) put(cmd *Command) error {
 	full := w.mu.out.bytes > w.c.opts.WriteMax
 	wake := err == nil && !w.mu.gathering && !w.mu.writing
 	if wake {
-		w.startFlusherLocked()
+		if here && !w.mu.flusher && w.raw != nil && len(w.mu.out.cuts) == 0 {
+			w.writeHereLocked()
+		} else {
+			w.startFlusherLocked()
+		}
 	}
 	w.mu.Unlock()
 	if !held {
@@ -219,10 +227,60 @@ func (w *writer) writeBatch() error {
 	b.reset()
 
 	w.mu.Lock()
-	w.mu.spare = b
+	w.wroteLocked(b)
+	return err
+}
+
+// writeHereLocked writes a batch without segments, what the socket takes of it at once. The rest is another's to write.
+func (w *writer) writeHereLocked() {
+	b := w.mu.out
+	w.mu.out, w.mu.spare = w.mu.spare, batch{}
+	w.mu.writing = true
+	w.c.wg.Add(1) // the connection's end waits for this as for a flusher
+	w.mu.Unlock()
+
+	n := tryWrite(w.raw, b.buf)
+	if n < len(b.buf) {
+		go w.runRest(b, n)
+		w.mu.Lock()
+		return
+	}
+	w.c.wg.Done()
+	w.c.lastWrite.Store(time.Now().UnixNano())
+	b.reset()
+	w.mu.Lock()
+	w.wroteLocked(b)
+	if w.mu.out.bytes > 0 && !w.mu.gathering && !w.mu.closed {
+		w.startFlusherLocked()
+	}
+}
+
+// runRest writes what the socket did not take, from buf[n:] on.
+func (w *writer) runRest(b batch, n int) {
+	defer w.c.wg.Done()
+	rest := batch{buf: b.buf[n:], bytes: len(b.buf) - n}
+	err := w.write(&rest)
+	b.reset()
+	w.mu.Lock()
+	w.wroteLocked(b)
+	if err == nil && w.mu.out.bytes > 0 && !w.mu.gathering && !w.mu.closed {
+		w.startFlusherLocked()
+	}
+	w.mu.Unlock()
+	if err != nil {
+		w.c.close(err)
+	}
+}
+
+// wroteLocked ends a write, and keeps the batch for use again.
+func (w *writer) wroteLocked(b batch) {
+	if w.mu.out.buf == nil {
+		w.mu.out.buf, w.mu.out.cuts = b.buf, b.cuts // one buffer does, as nothing came meanwhile
+	} else {
+		w.mu.spare = b
+	}
 	w.mu.writing = false
 	w.drained.Broadcast()
-	return err
 }
 
 // write writes a batch, in one call when it can.
