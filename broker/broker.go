@@ -179,18 +179,18 @@ func (b *Broker) open(o *Options) error {
 		b.popper.waits.close()
 		return err
 	}
-	b.schedule.store = guardedStore{b.store, b.topics}
 	b.schedule.progress, err = openDelayProgress(o.FS, filepath.Join(o.StorePathRootDir, "delayprogress"), b.store.MaxPhyOffset)
 	if err != nil {
 		b.log.Warn("progress of delayed messages cannot be kept; after a crash some may be delivered again", "error", err)
 	}
 	b.sender = newSender(b, o, len(levels))
 	b.cold = newColdReads(b, o)
+	b.schedule.store = guardedStore{b.store, b.topics, b.cold}
 	b.sender.gate.observe = b.cold.pace.observe
 	b.puller = newPuller(b, b.holds, b.cold)
 	b.registrar = newRegistrar(b)
 	if b.acting = newActing(b, o); b.acting != nil {
-		b.schedule.store = actingStore{guardedStore{b.store, b.topics}, b.acting}
+		b.schedule.store = actingStore{guardedStore{b.store, b.topics, b.cold}, b.acting}
 	}
 	b.transactions = newTransactor(b)
 	b.loadState()

@@ -167,7 +167,7 @@ func newChecking(r message.Record, b *Broker, give bool) *checking {
 // carryOut copies the half messages of a batch and asks their producers. An error says that the store takes nothing now.
 func (t *transactor) carryOut(batch []*checking) error {
 	var copies delivery
-	store := guardedStore{t.b.store, t.b.topics}
+	store := guardedStore{t.b.store, t.b.topics, t.b.cold}
 	for _, c := range batch {
 		if c.give {
 			t.giveUpTopic()

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -21,22 +22,46 @@ const (
 	coldLoadsMax = 3
 )
 
-// coldReads serve the pulls whose messages are not in memory. The goroutine that reads a connection must not wait for them: a
-// page fault keeps it, and the processor it runs on, from all others for as long as the device takes. Such pulls wait
-// in a queue for a few readers, which take turns at the pace of coldPace and read by system calls.
+// coldReads serve the pulls and pops whose messages are not in memory. The goroutine that reads a connection must not wait
+// for them: a page fault keeps it, and the processor it runs on, from all others for as long as the device takes. Such
+// requests wait in a queue for a few readers, which take turns at the pace of coldPace and read by system calls.
 type coldReads struct {
 	b        *Broker
 	pace     *coldPace
 	quota    *coldQuota
 	patience time.Duration
-	queue    chan *pulling // in the order in which they came
-	held     atomic.Int64  // pulls of groups beyond their threshold
+	queue    chan coldRequest // in the order in which they came
+	held     atomic.Int64     // pulls of groups beyond their threshold
 
 	pulls, refused, delayed atomic.Int64
 }
 
+// A coldRequest found nothing but messages to be read from disk. It is resumed when they are in memory.
+type coldRequest interface {
+	waiter
+	cold() *coldState
+	from() (conn *remoting.Conn, group string)
+	// restrained makes it ask for one message, as its group has read too much; or is false when that is no use.
+	restrained() bool
+	answerLater(why string) // tells the consumer to ask again
+	answerError(err error)
+}
+
+// coldState is what the readers know of a request. It is embedded in it.
+type coldState struct {
+	get       engine.GetRequest // what it reads
+	coldUntil time.Time         // when it has waited long enough; zero before it waits
+	coldHeld  bool              // once, for its group read too much
+	coldLoads int               // reads from disk for it
+}
+
+func (s *coldState) cold() *coldState { return s }
+
+// hotOnly tells whether it leaves what is on disk only to the readers.
+func (s *coldState) hotOnly() bool { return s.coldLoads < coldLoadsMax }
+
 func newColdReads(b *Broker, o *Options) *coldReads {
-	return &coldReads{b: b, pace: newColdPace(b.now), quota: newColdQuota(b.now), patience: coldPatience, queue: make(chan *pulling, o.MaxColdPulls)}
+	return &coldReads{b: b, pace: newColdPace(b.now), quota: newColdQuota(b.now), patience: coldPatience, queue: make(chan coldRequest, o.MaxColdPulls)}
 }
 
 func (c *coldReads) start() {
@@ -49,16 +74,16 @@ func (c *coldReads) start() {
 // waiting is how many pulls wait.
 func (c *coldReads) waiting() int { return len(c.queue) + int(c.held.Load()) }
 
-// take has a pull wait for its messages to be read. Without an error it is no longer the caller's.
-func (c *coldReads) take(d *pulling) error {
-	o := c.b.options()
-	now := c.b.now()
-	if d.coldUntil.IsZero() {
+// take has a request wait for its messages to be read. It has released what it read before, or files would stay mapped for
+// those that wait. Without an error it is no longer the caller's.
+func (c *coldReads) take(d coldRequest) error {
+	o, now, state := c.b.options(), c.b.now(), d.cold()
+	if state.coldUntil.IsZero() {
 		c.pulls.Add(1)
-		d.coldUntil = now.Add(c.patience)
+		state.coldUntil = now.Add(c.patience)
 	}
-	d.res.Release() // or files stay mapped for those that wait
-	if used, all, exceeded := c.quota.exceeded(d.group.GroupName, o); exceeded && !d.coldHeld {
+	_, group := d.from()
+	if used, all, exceeded := c.quota.exceeded(group, o); exceeded && !state.coldHeld {
 		return c.restrain(d, o, used, all)
 	}
 	select {
@@ -73,22 +98,22 @@ func (c *coldReads) take(d *pulling) error {
 
 // restrain does what Java does to a group that has read more from disk than it may: push consumers are refused, others
 // held, and then given one message.
-func (c *coldReads) restrain(d *pulling, o *Options, used, all int64) error {
-	view := c.b.consumers.view(d.group.GroupName, d.topic.name)
-	if view.passive || c.held.Load() >= int64(o.MaxColdPulls) {
+func (c *coldReads) restrain(d coldRequest, o *Options, used, all int64) error {
+	if c.held.Load() >= int64(o.MaxColdPulls) || !d.restrained() {
 		c.refused.Add(1)
 		return refuse(protocol.SystemBusy, "[COLD_QUOTA]This consumer group is reading cold data. It has been flow control: "+
 			"it read %d bytes from disk in %v, and all groups %d; %d and %d are allowed", used, coldQuotaWindow, all, o.CgColdReadThreshold, o.GlobalColdReadThreshold)
 	}
 	c.held.Add(1)
-	d.coldHeld, d.most, d.coldUntil = true, 1, d.coldUntil.Add(coldHold)
+	state := d.cold()
+	state.coldHeld, state.coldUntil = true, state.coldUntil.Add(coldHold)
 	c.b.done.Add(1)
 	go c.runHeld(d)
 	return nil
 }
 
 // runHeld queues a pull when it was held long enough.
-func (c *coldReads) runHeld(d *pulling) {
+func (c *coldReads) runHeld(d coldRequest) {
 	defer c.b.done.Done()
 	defer c.held.Add(-1)
 	if !c.sleep(coldHold) {
@@ -125,14 +150,16 @@ func (c *coldReads) sleep(d time.Duration) bool {
 	}
 }
 
-// serve reads what a pull wants and answers it.
-func (c *coldReads) serve(d *pulling) {
-	if d.conn.Err() != nil {
+// serve reads what a request wants and has it go on.
+func (c *coldReads) serve(d coldRequest) {
+	conn, group := d.from()
+	if conn.Err() != nil {
 		d.free()
 		return
 	}
+	state := d.cold()
 	for wait := c.pace.delay(); wait > 0; wait = c.pace.delay() {
-		if !c.b.now().Before(d.coldUntil) {
+		if !c.b.now().Before(state.coldUntil) {
 			c.delayed.Add(1)
 			s := c.pace.state()
 			d.answerLater(fmt.Sprintf("[COLD_PACE]messages that must be read from disk are given out at %d bytes/s: those that are sent wait %v for the disk, and %v without such reads",
@@ -144,35 +171,41 @@ func (c *coldReads) serve(d *pulling) {
 			return
 		}
 	}
-	bytes, err := c.b.store.LoadCold(&d.get)
+	bytes, err := c.b.store.LoadCold(&state.get)
 	c.pace.spend(bytes)
-	c.quota.spend(d.group.GroupName, bytes)
-	if d.coldLoads++; err != nil {
-		d.coldLoads = coldLoadsMax // the read says what is wrong
+	c.quota.spend(group, bytes)
+	if state.coldLoads++; err != nil {
+		state.coldLoads = coldLoadsMax // the read says what is wrong
 	}
 	d.resume(true)
 }
 
-// cold tells whether a pull found nothing but messages to be read from disk. A pull that got past some messages has its
-// consumer go on from there.
-func (d *pulling) cold() bool {
-	return d.res.Cold && d.res.Count == 0 && d.res.NextOffset == message.QueueOffset(d.offset) && !d.ticket.Oneway
+// Get is the store's for goroutines of the broker's own. What is on disk only they wait for as well, but in system calls,
+// which leave the processor to others; it counts for the pace of the consumers, who come after them.
+func (c *coldReads) Get(req *engine.GetRequest, res *engine.GetResult) {
+	for range coldLoadsMax {
+		req.HotOnly = true
+		c.b.store.Get(req, res)
+		if !res.Cold || res.Count > 0 {
+			return
+		}
+		next := *req
+		next.Offset = res.NextOffset
+		res.Release()
+		bytes, err := c.b.store.LoadCold(&next)
+		c.pace.spend(bytes)
+		if err != nil {
+			break // the read says what is wrong
+		}
+	}
+	req.HotOnly = false
+	c.b.store.Get(req, res)
 }
 
-// answerLater tells the consumer to ask again.
-func (d *pulling) answerLater(why string) {
-	resp := remoting.NewResponse(protocol.PullRetryImmediately, why)
-	d.count(protocol.PullRetryImmediately)
-	d.addHeader(resp)
-	conn, ticket := d.conn, d.ticket
-	d.free()
-	conn.ReplyTo(ticket, resp) //nolint:errcheck // a consumer that is gone does not care
-}
-
-func (d *pulling) answerError(err error) {
-	c := call{resp: remoting.NewResponse(protocol.Success, "")}
-	c.fail(err)
-	conn, ticket := d.conn, d.ticket
-	d.free()
-	conn.ReplyTo(ticket, c.resp) //nolint:errcheck // a consumer that is gone does not care
+// recordAt is the store's RecordAt, as Get.
+func (c *coldReads) recordAt(at message.PhyOffset) (engine.Ref, error) {
+	if bytes, _ := c.b.store.LoadColdAt(at); bytes > 0 { // the read says what is wrong
+		c.pace.spend(bytes)
+	}
+	return c.b.store.RecordAt(at)
 }

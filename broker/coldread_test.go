@@ -12,6 +12,7 @@ import (
 
 	"github.com/rocketlog/rocketlog/internal/mappedfile"
 	"github.com/rocketlog/rocketlog/internal/vfs"
+	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
 
@@ -231,5 +232,66 @@ func TestColdPullIsPutOff(t *testing.T) {
 	}
 	if m := s.Metrics(); m.ColdDelayed != 1 {
 		t.Errorf("%d delayed", m.ColdDelayed)
+	}
+}
+
+// A pop of what is on disk only waits for the device on a goroutine of the readers; the same client sends and pops new
+// messages meanwhile. What is then popped is in hand, once.
+func TestColdPopHoldsUpNobody(t *testing.T) {
+	b, fs := startCold(t, 10, nil)
+	s := &popBench{bench: b}
+	gate, loading := make(chan struct{}), make(chan struct{}, 1)
+	fs.OnLoad = func(string, int, int) { loading <- struct{}{}; <-gate }
+	done := make(chan []popMessage)
+	go func() { done <- s.pop(popHeader("Cold")) }()
+	<-loading
+	s.put("Hot", 0, "new")
+	s.dispatched("Hot", 0, 1)
+	if got := poppedBodies(s.pop(popHeader("Hot"))); len(got) != 1 || got[0] != "new" {
+		t.Errorf("the new message is %q", got)
+	}
+	select {
+	case <-done:
+		t.Fatal("answered before the device")
+	default:
+	}
+	close(gate)
+	if got := <-done; len(got) != 10 {
+		t.Errorf("%d messages", len(got))
+	}
+	if got := s.pop(popHeader("Cold")); len(got) != 0 {
+		t.Errorf("%d messages again", len(got))
+	}
+	if m := s.Metrics(); m.ColdPulls != 1 || m.ColdWaiting != 0 {
+		t.Errorf("%d cold pulls, %d wait", m.ColdPulls, m.ColdWaiting)
+	}
+}
+
+// What falls due after a long time is on disk only. The timer has it read, and does not meet it in page faults.
+func TestColdTimers(t *testing.T) {
+	fs := vfs.NewColdFS(vfs.OS)
+	o := testOptions(t.TempDir())
+	o.FS = fs
+	before := startWith(t, o)
+	due := before.now().UnixMilli() + 2000
+	for i := range 10 {
+		p := message.AppendProperty(nil, message.PropertyTimerDeliverTime, fmt.Sprint(due))
+		m := &message.Message{Topic: "Due", Body: []byte(fmt.Sprint(i, strings.Repeat("x", 4000))), Properties: p}
+		if _, err := before.timers.divert(m, o); err != nil {
+			t.Fatal(err)
+		}
+		if r := before.Broker.put(m); !r.Status.Stored() {
+			t.Fatal(r.Status, r.Err)
+		}
+	}
+	if err := before.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fs.Chill(filepath.Join(o.StorePathRootDir, "commitlog", mappedfile.FileName(0)))
+	o.Now = func() time.Time { return time.Now().Add(time.Hour) }
+	s := startWith(t, o)
+	s.dispatched("Due", 0, 10)
+	if loaded := fs.Loaded(); loaded < 10*4000 {
+		t.Errorf("%d bytes were loaded", loaded)
 	}
 }

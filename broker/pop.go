@@ -100,6 +100,8 @@ type popping struct {
 	filter    *filter.Expression // nil takes all
 	until     time.Time          // it waits until then
 
+	coldState
+	onDisk    bool  // some of its messages must be read from disk, as get says
 	now       int64 // of this round, ms
 	revive    int32
 	rest      int64
@@ -141,7 +143,7 @@ func (d *popping) reset() {
 		r.Release()
 	}
 	clear(d.segments)
-	d.used, d.segments, d.rest, d.count, d.bytes, d.failed = 0, d.segments[:0], 0, 0, 0, nil
+	d.used, d.segments, d.rest, d.count, d.bytes, d.failed, d.onDisk = 0, d.segments[:0], 0, 0, 0, nil, false
 	d.starts, d.offsets, d.orderInfo, d.found = d.starts[:0], d.offsets[:0], d.orderInfo[:0], d.found[:0]
 }
 
@@ -279,7 +281,14 @@ func (b *Broker) popFilter(group string, t *topic, kind, text string) (*filter.E
 // run pops, and returns the answer; or nil when the pop waits, in which case d is no longer the caller's.
 func (d *popping) run(resp *remoting.Command) *remoting.Command {
 	b := d.p.b
-	if err := d.collect(); err != nil {
+	err := d.collect()
+	if err == nil && d.count == 0 && d.onDisk {
+		d.reset()
+		if err = b.cold.take(d); err == nil {
+			return nil // it is answered when its messages are read
+		}
+	}
+	if err != nil {
 		b.stats.refusal(err)
 		d.free()
 		c := call{resp: resp}
@@ -303,6 +312,16 @@ func (d *popping) run(resp *remoting.Command) *remoting.Command {
 			d.p.waits.wakeGroup(d.topic.name, d.group.GroupName, d.queue)
 		}
 	}
+	d.addHeader(resp)
+	if d.count > 0 {
+		resp.Segments, resp.Release = d.segments, d.release
+	} else {
+		d.free()
+	}
+	return resp
+}
+
+func (d *popping) addHeader(resp *remoting.Command) {
 	f := &resp.Fields
 	f.AddInt("popTime", d.now)
 	f.AddInt("invisibleTime", d.invisible)
@@ -313,12 +332,6 @@ func (d *popping) run(resp *remoting.Command) *remoting.Command {
 	if d.order {
 		f.AddBytes("orderCountInfo", d.orderInfo)
 	}
-	if d.count > 0 {
-		resp.Segments, resp.Release = d.segments, d.release
-	} else {
-		d.free()
-	}
-	return resp
 }
 
 // collect pops from the queues, one after the other, until there is enough. The retry topic has its turn before the topic in
@@ -450,6 +463,7 @@ func (d *popping) read(t *topic, queue int32, offset int64, res *engine.GetResul
 	if d.filter != nil && (t == d.topic || b.options().FilterSupportRetry) {
 		req.Filter = d.filter
 	}
+	req.HotOnly = d.hotOnly() && !d.ticket.Oneway
 	b.store.Get(&req, res)
 	switch res.Status {
 	case engine.OffsetTooSmall, engine.OffsetOverflowBadly, engine.OffsetFoundNull:
@@ -457,6 +471,10 @@ func (d *popping) read(t *topic, queue int32, offset int64, res *engine.GetResul
 		b.offsets.commit(t.name, d.group.GroupName, queue, offset)
 		req.Offset = res.NextOffset
 		b.store.Get(&req, res)
+	}
+	if res.Cold && res.Count == 0 && !d.onDisk {
+		d.onDisk, d.get = true, req
+		d.get.Offset = res.NextOffset
 	}
 	return offset
 }
@@ -524,6 +542,7 @@ func (d *popping) wait() protocol.ResponseCode {
 		return protocol.PollingTimeout
 	}
 	group, t, queue, order, attempt, conn := d.group.GroupName, d.topic, d.queue, d.order, d.attempt, d.conn
+	d.coldState = coldState{}
 	w := &popWait{topic: t.name, group: group, queue: queue, filter: d.filter, deadline: deadline{until: d.until}, owner: conn, waiter: d}
 	d.reset()
 	if !p.waits.add(w) {
@@ -555,6 +574,28 @@ func (d *popping) resume(writes bool) {
 		}
 	}
 	replyWaiting(conn, ticket, resp, writes)
+}
+
+func (d *popping) from() (conn *remoting.Conn, group string) { return d.conn, d.group.GroupName }
+
+// restrained is false: a consumer that pops asks again as soon as it is answered, as push consumers do.
+func (d *popping) restrained() bool { return false }
+
+func (d *popping) answerLater(why string) {
+	d.p.b.stats.missed.Add(1)
+	resp := remoting.NewResponse(protocol.PollingTimeout, why)
+	d.addHeader(resp)
+	conn, ticket := d.conn, d.ticket
+	d.free()
+	conn.ReplyTo(ticket, resp) //nolint:errcheck // a consumer that is gone does not care
+}
+
+func (d *popping) answerError(err error) {
+	c := call{resp: remoting.NewResponse(protocol.Success, "")}
+	c.fail(err)
+	conn, ticket := d.conn, d.ticket
+	d.free()
+	conn.ReplyTo(ticket, c.resp) //nolint:errcheck // a consumer that is gone does not care
 }
 
 // popReady tells whether the group could pop something of the topic or its retry topics; filters are not asked.

@@ -254,7 +254,7 @@ func (l *reviveLog) follow(queue int32) {
 		q.mu.Lock()
 		next := q.mu.ledger.Next()
 		q.mu.Unlock()
-		l.b.store.Get(&engine.GetRequest{Topic: l.topic, QueueID: queue, Offset: message.QueueOffset(next), MaxMsgs: 32}, &res)
+		l.b.cold.Get(&engine.GetRequest{Topic: l.topic, QueueID: queue, Offset: message.QueueOffset(next), MaxMsgs: 32}, &res)
 		switch res.Status {
 		case engine.Found:
 		case engine.OffsetTooSmall, engine.MessageWasRemoving, engine.OffsetFoundNull:

@@ -55,11 +55,7 @@ type pulling struct {
 	version      int64
 	subscription *subscription
 
-	coldUntil time.Time // when it has waited long enough for its messages to be read from disk; zero before it waits
-	coldHeld  bool      // once, for its group read too much
-	coldLoads int       // reads from disk for it
-
-	get     engine.GetRequest
+	coldState
 	res     engine.GetResult
 	release func() // d.free, made once
 }
@@ -227,7 +223,8 @@ func (d *pulling) run(resp *remoting.Command, mayHold bool) *remoting.Command {
 		return resp
 	}
 	d.read()
-	if d.cold() {
+	if d.onDisk() {
+		d.res.Release()
 		err := d.p.cold.take(d)
 		if err == nil {
 			return nil // it is answered when its messages are read
@@ -277,7 +274,7 @@ func (d *pulling) read() {
 	b := d.p.b
 	d.get = engine.GetRequest{
 		Topic: d.topic.name, QueueID: d.queue, Offset: message.QueueOffset(d.offset), MaxMsgs: int(d.most),
-		HotOnly: d.coldLoads < coldLoadsMax && !d.ticket.Oneway,
+		HotOnly: d.hotOnly() && !d.ticket.Oneway,
 	}
 	if f := d.filter(); f != nil {
 		d.get.Filter = f
@@ -408,7 +405,39 @@ func (d *pulling) free() {
 	d.res.Release()
 	d.p, d.conn, d.group, d.topic, d.subscription = nil, nil, nil, nil, nil
 	d.header = protocol.PullMessageRequestHeader{}
-	d.get = engine.GetRequest{}
-	d.coldUntil, d.coldHeld, d.coldLoads = time.Time{}, false, 0
+	d.coldState = coldState{}
 	pullings.Put(d)
+}
+
+// onDisk tells whether the pull found nothing but messages to be read from disk. One that got past some messages has its
+// consumer go on from there.
+func (d *pulling) onDisk() bool {
+	return d.res.Cold && d.res.Count == 0 && d.res.NextOffset == message.QueueOffset(d.offset) && !d.ticket.Oneway
+}
+
+func (d *pulling) from() (conn *remoting.Conn, group string) { return d.conn, d.group.GroupName }
+
+func (d *pulling) restrained() bool {
+	if d.p.b.consumers.view(d.group.GroupName, d.topic.name).passive {
+		return false
+	}
+	d.most = 1
+	return true
+}
+
+func (d *pulling) answerLater(why string) {
+	resp := remoting.NewResponse(protocol.PullRetryImmediately, why)
+	d.count(protocol.PullRetryImmediately)
+	d.addHeader(resp)
+	conn, ticket := d.conn, d.ticket
+	d.free()
+	conn.ReplyTo(ticket, resp) //nolint:errcheck // a consumer that is gone does not care
+}
+
+func (d *pulling) answerError(err error) {
+	c := call{resp: remoting.NewResponse(protocol.Success, "")}
+	c.fail(err)
+	conn, ticket := d.conn, d.ticket
+	d.free()
+	conn.ReplyTo(ticket, c.resp) //nolint:errcheck // a consumer that is gone does not care
 }

@@ -33,11 +33,16 @@ type scheduleStore interface {
 	MaxOffset(topic string, queue int32) message.QueueOffset
 }
 
-// guardedStore is the store, with puts that keep clear of the deletion of their topic.
+// guardedStore is the store, with puts that keep clear of the deletion of their topic, and gets that wait for the disk
+// without keeping others from a processor.
 type guardedStore struct {
 	*engine.Store
 	topics *topicTable
+	cold   *coldReads
 }
+
+// Get reads messages of a queue.
+func (s guardedStore) Get(req *engine.GetRequest, res *engine.GetResult) { s.cold.Get(req, res) }
 
 // PutAsync puts the message, unless its topic is being deleted.
 func (s guardedStore) PutAsync(m *message.Message, done engine.Completion) {

@@ -249,7 +249,7 @@ func (q *timerQueue) Flush() error                    { return q.b.store.Flush()
 
 func (q *timerQueue) Records(from message.QueueOffset, visit func(message.Record) bool) (message.QueueOffset, error) {
 	q.changed()
-	q.b.store.Get(&engine.GetRequest{Topic: message.TimerTopic, Offset: from, MaxMsgs: timerBatch}, &q.res)
+	q.b.cold.Get(&engine.GetRequest{Topic: message.TimerTopic, Offset: from, MaxMsgs: timerBatch}, &q.res)
 	defer q.res.Release()
 	if q.res.Status != engine.Found {
 		return q.res.NextOffset, nil
@@ -273,7 +273,7 @@ func (q *timerQueue) Records(from message.QueueOffset, visit func(message.Record
 }
 
 func (q *timerQueue) Record(at message.PhyOffset, visit func(message.Record)) error {
-	ref, err := q.b.store.RecordAt(at)
+	ref, err := q.b.cold.recordAt(at)
 	if errors.Is(err, engine.ErrNoMessage) {
 		return fmt.Errorf("%w: %w", timer.ErrGone, err)
 	}

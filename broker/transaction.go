@@ -101,7 +101,7 @@ func (t *transactor) saved(topic string) int64 {
 // passed over: one message never keeps the others from being read.
 func (t *transactor) scan(topic string, from, to message.QueueOffset, visit func(message.Record) bool, gone func(from, to message.QueueOffset, cause string)) error {
 	for from < to {
-		t.b.store.Get(&engine.GetRequest{Topic: topic, QueueID: transactionQueue, Offset: from, MaxMsgs: scheduleBatch}, &t.res)
+		t.b.cold.Get(&engine.GetRequest{Topic: topic, QueueID: transactionQueue, Offset: from, MaxMsgs: scheduleBatch}, &t.res)
 		start, more := from, true
 		var err error
 		if t.res.Status == engine.Found {

@@ -215,3 +215,18 @@ func (s *Store) LoadCold(req *GetRequest) (bytes int, err error) {
 	}
 	return bytes, nil
 }
+
+// recordGuess is what LoadColdAt takes a record to be long: most are shorter, and of a longer one what is in its next chunk
+// may have to be waited for in a page fault.
+const recordGuess = 4 << 10
+
+// LoadColdAt brings the record at a place of the log into memory where it is not, and tells how many bytes were read. It
+// waits for the device; the read that follows does not.
+func (s *Store) LoadColdAt(at message.PhyOffset) (bytes int, err error) {
+	defer vfs.CatchFaults(debug.SetPanicOnFault(true), &err)
+	u := consumequeue.Unit{Offset: at, Size: recordGuess}
+	if at < s.log.MinOffset() || !s.pages.cold(u) {
+		return 0, nil
+	}
+	return s.pages.load(u)
+}
