@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -157,6 +158,7 @@ func (b *Broker) open(o *Options) error {
 	now := b.now()
 	millis := func() int64 { return b.now().UnixMilli() }
 	b.topics = newTopicTable(state("topics.json"), o, now.UnixMilli())
+	b.topics.mappings = state("topicQueueMapping.json")
 	b.groups = newGroupTable(state("subscriptionGroup.json"), o, now.UnixMilli())
 	b.offsets = newOffsetTable(state("consumerOffset.json"), o, millis)
 	if o.EnableLmq {
@@ -283,12 +285,20 @@ func (b *Broker) arrived(a engine.Arrival) {
 // loadState reads the state files. One that is damaged beyond its backup is as one that is not there: the broker starts,
 // and says so.
 func (b *Broker) loadState() {
-	for _, load := range []func() error{b.topics.load, b.groups.load, b.offsets.load, b.filters.load, b.locks.load, b.schedule.load, b.popper.orders.load, b.assigner.load} {
+	for _, load := range []func() error{b.topics.loadStatic, b.topics.load, b.groups.load, b.offsets.load, b.filters.load, b.locks.load, b.schedule.load, b.popper.orders.load, b.assigner.load} {
 		if err := load(); err != nil {
 			b.log.Error("state file is damaged", "error", err)
 		}
 	}
-	moved := b.offsets.clamp(func(topic string, queue int32) int64 { return int64(b.store.MaxOffset(topic, queue)) })
+	for name := range b.topics.static {
+		b.log.Warn("a static topic is neither read nor written: its queues are spread over brokers by a mapping, which is not followed", "topic", name)
+	}
+	moved := b.offsets.clamp(func(topic string, queue int32) int64 {
+		if b.topics.static[topic] {
+			return math.MaxInt64 // offsets of the mapping
+		}
+		return int64(b.store.MaxOffset(topic, queue))
+	})
 	if moved > 0 {
 		b.log.Warn("consumer offsets lay behind the end of their queues and are moved back to it", "queues", moved)
 	}

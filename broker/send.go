@@ -193,6 +193,9 @@ func (s *sender) target(d *sending, o *Options) (*topic, error) {
 	if s.b.topics.sendForbidden(h.Topic) {
 		return nil, refuse(protocol.NoPermission, "Sending message to topic[%s] is forbidden.", t.name)
 	}
+	if t.static {
+		return nil, refuse(protocol.NoPermission, "Sending message to topic[%s] is forbidden: it is a static topic, whose mapping is not followed here", t.name)
+	}
 	if h.QueueID >= max(config.WriteQueueNums, config.ReadQueueNums) {
 		return nil, refuse(protocol.InvalidParameter, "request queueId[%d] is illegal, %s Producer: %s", h.QueueID, describeTopic(config), d.conn.RemoteAddr())
 	}

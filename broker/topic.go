@@ -47,6 +47,8 @@ type topic struct {
 
 	// light says that the topic is a light queue's, made for one request.
 	light bool
+	// static says that its queues are numbered by a mapping of Java's brokers, which is not followed here.
+	static bool
 
 	appending atomic.Int64 // puts between enter and leave
 	deleted   atomic.Bool
@@ -80,8 +82,8 @@ func (t *topic) retire(patience time.Duration) error {
 	return nil
 }
 
-func (t *topic) readable() bool  { return t.config.Load().Perm&permRead != 0 }
-func (t *topic) writeable() bool { return t.config.Load().Perm&permWrite != 0 }
+func (t *topic) readable() bool  { return t.config.Load().Perm&permRead != 0 && !t.static }
+func (t *topic) writeable() bool { return t.config.Load().Perm&permWrite != 0 && !t.static }
 
 // topicTable is the table of topics (Java's TopicConfigManager), kept in config/topics.json. Readers find a topic
 // without allocating; changes are durable when the method that makes them returns.
@@ -90,7 +92,10 @@ type topicTable struct {
 	light   bool            // there are light queues: their topics are there without being in the table
 	system  map[string]bool // fixed once made
 	noSend  map[string]bool // fixed once made
+	static  map[string]bool // fixed once loaded
 	changed func()          // called after each change, without lock
+
+	mappings stateFile // of static topics; written by Java's brokers only
 
 	mu struct {
 		sync.RWMutex
@@ -168,6 +173,24 @@ func newTopicConfig(name string, queues int32) *protocol.TopicConfig {
 	}
 }
 
+// staticTopicsFile is what of Java's topicQueueMapping.json counts here.
+type staticTopicsFile struct {
+	Mappings map[string]*protocol.TopicQueueMappingDetail `json:"topicQueueMappingInfoMap"`
+}
+
+// loadStatic reads which topics are static, before load: they are neither written nor read, as the queues and offsets that
+// clients have of them are not those of this store.
+func (t *topicTable) loadStatic() error {
+	mappings, err := loadState[staticTopicsFile](t.mappings)
+	if mappings != nil {
+		t.static = map[string]bool{}
+		for name := range mappings.Mappings {
+			t.static[name] = true
+		}
+	}
+	return err
+}
+
 // load adds what the file has. What is in the file wins over the system topics made before.
 func (t *topicTable) load() error {
 	file, err := loadState[topicsFile](t.saver.file)
@@ -191,7 +214,7 @@ func (t *topicTable) load() error {
 func (t *topicTable) put(c *protocol.TopicConfig) *topic {
 	e := t.mu.table[c.TopicName]
 	if e == nil {
-		e = &topic{name: strings.Clone(c.TopicName)}
+		e = &topic{name: strings.Clone(c.TopicName), static: t.static[c.TopicName]}
 		t.mu.table[e.name] = e
 	}
 	e.config.Store(c)
