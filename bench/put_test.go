@@ -38,25 +38,33 @@ func BenchmarkPut(b *testing.B) {
 	for _, flush := range []string{"async", "sync"} {
 		for _, writers := range []int{1, 8, 64} {
 			b.Run(fmt.Sprintf("flush=%s/writers=%d/queues=4", flush, writers), func(b *testing.B) {
-				benchmarkPut(b, putOptions(flush, false), writers, 4)
+				benchmarkPut(b, b.TempDir(), putOptions(flush, false), writers, 4)
 			})
 		}
 	}
 	for _, queues := range []int{1, 10_000, 100_000} {
+		parent, dir := b, "" // made once for all rounds: a file system may be slow to make again what was just deleted
 		b.Run(fmt.Sprintf("flush=async/writers=1/queues=%d", queues), func(b *testing.B) {
-			benchmarkPut(b, putOptions("async", false), 1, queues)
+			opts := putOptions("async", false)
+			if dir == "" {
+				dir = parent.TempDir()
+				if queues > QueuesPerTopic {
+					makeQueues(b, dir, opts, queues)
+				}
+			}
+			benchmarkPut(b, dir, opts, 1, queues)
 		})
 	}
 	for _, writers := range []int{1, 8} {
 		b.Run(fmt.Sprintf("flush=async/writers=%d/queues=4/pool=true", writers), func(b *testing.B) {
-			benchmarkPut(b, putOptions("async", true), writers, 4)
+			benchmarkPut(b, b.TempDir(), putOptions("async", true), writers, 4)
 		})
 		b.Run(fmt.Sprintf("flush=async/writers=%d/queues=4/preheat=false", writers), func(b *testing.B) {
-			benchmarkPut(b, &engine.Options{PreheatMax: -1}, writers, 4)
+			benchmarkPut(b, b.TempDir(), &engine.Options{PreheatMax: -1}, writers, 4)
 		})
 	}
 	b.Run("flush=async/writers=1/queues=4/index=false", func(b *testing.B) {
-		benchmarkPut(b, &engine.Options{IndexDisabled: true}, 1, 4)
+		benchmarkPut(b, b.TempDir(), &engine.Options{IndexDisabled: true}, 1, 4)
 	})
 }
 
@@ -68,11 +76,7 @@ func putOptions(flush string, pool bool) *engine.Options {
 	return o
 }
 
-func benchmarkPut(b *testing.B, opts *engine.Options, writers, queues int) {
-	dir := b.TempDir()
-	if queues > QueuesPerTopic {
-		makeQueues(b, dir, opts, queues)
-	}
+func benchmarkPut(b *testing.B, dir string, opts *engine.Options, writers, queues int) {
 	warmup := 1000
 	if opts.FlushDiskType == engine.AsyncFlush {
 		warmup = 20_000 + 2*queues

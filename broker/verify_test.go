@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -9,6 +10,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/rocketlog/rocketlog/message"
+	"github.com/rocketlog/rocketlog/remoting"
 )
 
 // logText is a log that is read while it is written.
@@ -24,13 +28,16 @@ func (l *logText) Write(p []byte) (int, error) {
 }
 
 // take returns what was written since the last call, of state files alone.
-func (l *logText) take() string {
+func (l *logText) take() string { return l.takeOf("state file") }
+
+// takeOf returns the lines with a text that were written since the last call.
+func (l *logText) takeOf(text string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	defer l.text.Reset()
 	var lines []string
 	for line := range strings.Lines(l.text.String()) {
-		if strings.Contains(line, "state file") {
+		if strings.Contains(line, text) {
 			lines = append(lines, line)
 		}
 	}
@@ -102,4 +109,51 @@ func TestStateFilesAreVerified(t *testing.T) {
 	if got := log.take(); strings.Contains(got, "damaged") {
 		t.Errorf("while it is saved: %s", got)
 	}
+}
+
+// The timer's files are verified with the store, and a broker whose wheel was cut while it was down starts and has what waits.
+func TestTimerFilesAreVerified(t *testing.T) {
+	var log logText
+	o := testOptions(t.TempDir())
+	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	b, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &bench{TB: t, Broker: b, client: remoting.NewClient(nil)}
+	for range 3 {
+		s.put("T", 0, "x", message.PropertyTimerDelaySeconds, "3600")
+	}
+	pending := func(b *Broker) func() bool {
+		return func() bool { return b.timers.timer.Load().Metrics().Pending == 3 }
+	}
+	s.await("taken in", pending(b))
+	s.client.Close()
+	b.timers.verify()
+	if got := log.takeOf("timer file"); got != "" {
+		t.Errorf("before: %s", got)
+	}
+	f, err := os.OpenFile(filepath.Join(o.StorePathRootDir, "timerlog", "00000000000000000000"), os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteAt([]byte{0xFF}, 52+30) // where the second unit says that its message is
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.timers.verify()
+	if got := log.takeOf("timer file"); strings.Count(got, "mended=true") != 1 || !strings.Contains(got, "byte=82 ") {
+		t.Errorf("told %q", got)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(o.StorePathRootDir, "timerwheel"), 4096); err != nil {
+		t.Fatal(err)
+	}
+	again := startWith(t, o)
+	if got := log.takeOf("timer file"); !strings.Contains(got, "mended=true") || !strings.Contains(got, "timerwheel") {
+		t.Errorf("told %q", got)
+	}
+	again.await("taken in", pending(again.Broker))
 }

@@ -37,6 +37,8 @@
 //     of the process, in the tail if it could not be written.
 //  7. Open descriptors are at most Options.OpenFiles and one for each call in
 //     progress.
+//  8. What was read ahead of a queue is not read any more after a truncation of
+//     it, or a Rewrite.
 //
 // # Concurrency
 //

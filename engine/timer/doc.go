@@ -27,6 +27,8 @@
 //  7. The timer of a slave delivers nothing and takes in what its master has taken in. Made a master's, it misses nothing
 //     that its master had not delivered, and repeats no more than what was delivered since it was last told.
 //  8. Memory does not grow with what is pending: the wheel and the log are mapped, and a slot is read in parts.
+//  9. A file that is damaged is told, kept where it has to go, and made again by what holds the same: the wheel by the log,
+//     the log by the queue.
 //
 // # Concurrency
 //
