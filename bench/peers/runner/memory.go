@@ -51,10 +51,11 @@ func (h *heldMemory) take(n int) error {
 // lend begins to give it back, as fast as it is used.
 func (h *heldMemory) lend() {
 	h.stop, h.err = make(chan struct{}), nil
-	h.lent.Go(func() { h.runLend(freeMemory() + lendAhead) })
+	level, stop := freeMemory()+lendAhead, h.stop // which keep forgets
+	h.lent.Go(func() { h.runLend(level, stop) })
 }
 
-func (h *heldMemory) runLend(level int) {
+func (h *heldMemory) runLend(level int, stop <-chan struct{}) {
 	tick := time.NewTicker(lendEvery)
 	defer tick.Stop()
 	for {
@@ -64,7 +65,7 @@ func (h *heldMemory) runLend(level int) {
 			h.steps = h.steps[:last]
 		}
 		select {
-		case <-h.stop:
+		case <-stop:
 			return
 		case <-tick.C:
 		}
