@@ -40,11 +40,10 @@ type coldReads struct {
 type coldRequest interface {
 	waiter
 	cold() *coldState
-	from() (conn *remoting.Conn, group string)
+	from() (conn *remoting.Conn, ticket remoting.Ticket, group string)
 	// restrained makes it ask for one message, as its group has read too much; or is false when that is no use.
 	restrained() bool
-	answerLater(why string) // tells the consumer to ask again
-	answerError(err error)
+	later(why string) *remoting.Command // the answer that tells the consumer to ask again
 }
 
 // coldState is what the readers know of a request. It is embedded in it.
@@ -82,7 +81,7 @@ func (c *coldReads) take(d coldRequest) error {
 		c.pulls.Add(1)
 		state.coldUntil = now.Add(c.patience)
 	}
-	_, group := d.from()
+	_, _, group := d.from()
 	if used, all, exceeded := c.quota.exceeded(group, o); exceeded && !state.coldHeld {
 		return c.restrain(d, o, used, all)
 	}
@@ -122,8 +121,17 @@ func (c *coldReads) runHeld(d coldRequest) {
 	}
 	if err := c.take(d); err != nil {
 		c.b.stats.refusal(err)
-		d.answerError(err)
+		refused := call{resp: remoting.NewResponse(protocol.Success, "")}
+		refused.fail(err)
+		answerCold(d, refused.resp)
 	}
+}
+
+// answerCold ends a request with an answer.
+func answerCold(d coldRequest, resp *remoting.Command) {
+	conn, ticket, _ := d.from()
+	d.free()
+	conn.ReplyTo(ticket, resp) //nolint:errcheck // a consumer that is gone does not care
 }
 
 func (c *coldReads) run() {
@@ -152,7 +160,7 @@ func (c *coldReads) sleep(d time.Duration) bool {
 
 // serve reads what a request wants and has it go on.
 func (c *coldReads) serve(d coldRequest) {
-	conn, group := d.from()
+	conn, _, group := d.from()
 	if conn.Err() != nil {
 		d.free()
 		return
@@ -162,8 +170,8 @@ func (c *coldReads) serve(d coldRequest) {
 		if !c.b.now().Before(state.coldUntil) {
 			c.delayed.Add(1)
 			s := c.pace.state()
-			d.answerLater(fmt.Sprintf("[COLD_PACE]messages that must be read from disk are given out at %d bytes/s: those that are sent wait %v for the disk, and %v without such reads",
-				s.rate, s.busy.Round(time.Microsecond), s.calm.Round(time.Microsecond)))
+			answerCold(d, d.later(fmt.Sprintf("[COLD_PACE]messages that must be read from disk are given out at %d bytes/s: those that are sent wait %v for the disk, and %v without such reads",
+				s.rate, s.busy.Round(time.Microsecond), s.calm.Round(time.Microsecond))))
 			return
 		}
 		if !c.sleep(wait) {

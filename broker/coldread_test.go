@@ -295,3 +295,20 @@ func TestColdTimers(t *testing.T) {
 		t.Errorf("%d bytes were loaded", loaded)
 	}
 }
+
+// A pop that has waited as long as it may is answered as if nothing had come, and told why.
+func TestColdPopIsPutOff(t *testing.T) {
+	s, _ := startCold(t, 10, nil)
+	now := s.now()
+	s.cold.pace.now = func() time.Time { return now } // the bucket never fills
+	s.cold.pace.spend(1 << 30)
+	s.cold.patience = 50 * time.Millisecond
+	resp := s.call(protocol.PopMessage, popHeader("Cold"), nil)
+	s.wantCode(resp, protocol.PollingTimeout)
+	if !strings.HasPrefix(resp.Remark, "[COLD_PACE]") {
+		t.Errorf("remark %q", resp.Remark)
+	}
+	if m := s.Metrics(); m.ColdDelayed != 1 {
+		t.Errorf("%d delayed", m.ColdDelayed)
+	}
+}

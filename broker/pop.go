@@ -576,26 +576,18 @@ func (d *popping) resume(writes bool) {
 	replyWaiting(conn, ticket, resp, writes)
 }
 
-func (d *popping) from() (conn *remoting.Conn, group string) { return d.conn, d.group.GroupName }
+func (d *popping) from() (conn *remoting.Conn, ticket remoting.Ticket, group string) {
+	return d.conn, d.ticket, d.group.GroupName
+}
 
 // restrained is false: a consumer that pops asks again as soon as it is answered, as push consumers do.
 func (d *popping) restrained() bool { return false }
 
-func (d *popping) answerLater(why string) {
+func (d *popping) later(why string) *remoting.Command {
 	d.p.b.stats.missed.Add(1)
 	resp := remoting.NewResponse(protocol.PollingTimeout, why)
 	d.addHeader(resp)
-	conn, ticket := d.conn, d.ticket
-	d.free()
-	conn.ReplyTo(ticket, resp) //nolint:errcheck // a consumer that is gone does not care
-}
-
-func (d *popping) answerError(err error) {
-	c := call{resp: remoting.NewResponse(protocol.Success, "")}
-	c.fail(err)
-	conn, ticket := d.conn, d.ticket
-	d.free()
-	conn.ReplyTo(ticket, c.resp) //nolint:errcheck // a consumer that is gone does not care
+	return resp
 }
 
 // popReady tells whether the group could pop something of the topic or its retry topics; filters are not asked.

@@ -415,7 +415,9 @@ func (d *pulling) onDisk() bool {
 	return d.res.Cold && d.res.Count == 0 && d.res.NextOffset == message.QueueOffset(d.offset) && !d.ticket.Oneway
 }
 
-func (d *pulling) from() (conn *remoting.Conn, group string) { return d.conn, d.group.GroupName }
+func (d *pulling) from() (conn *remoting.Conn, ticket remoting.Ticket, group string) {
+	return d.conn, d.ticket, d.group.GroupName
+}
 
 func (d *pulling) restrained() bool {
 	if d.p.b.consumers.view(d.group.GroupName, d.topic.name).passive {
@@ -425,19 +427,9 @@ func (d *pulling) restrained() bool {
 	return true
 }
 
-func (d *pulling) answerLater(why string) {
+func (d *pulling) later(why string) *remoting.Command {
 	resp := remoting.NewResponse(protocol.PullRetryImmediately, why)
 	d.count(protocol.PullRetryImmediately)
 	d.addHeader(resp)
-	conn, ticket := d.conn, d.ticket
-	d.free()
-	conn.ReplyTo(ticket, resp) //nolint:errcheck // a consumer that is gone does not care
-}
-
-func (d *pulling) answerError(err error) {
-	c := call{resp: remoting.NewResponse(protocol.Success, "")}
-	c.fail(err)
-	conn, ticket := d.conn, d.ticket
-	d.free()
-	conn.ReplyTo(ticket, c.resp) //nolint:errcheck // a consumer that is gone does not care
+	return resp
 }
