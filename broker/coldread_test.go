@@ -273,7 +273,7 @@ func TestColdTimers(t *testing.T) {
 	o := testOptions(t.TempDir())
 	o.FS = fs
 	before := startWith(t, o)
-	due := before.now().UnixMilli() + 2000
+	due := before.now().UnixMilli() + 30*60*1000
 	for i := range 10 {
 		p := message.AppendProperty(nil, message.PropertyTimerDeliverTime, fmt.Sprint(due))
 		m := &message.Message{Topic: "Due", Body: []byte(fmt.Sprint(i, strings.Repeat("x", 4000))), Properties: p}
