@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -49,7 +48,9 @@ func BenchmarkPut(b *testing.B) {
 			if dir == "" {
 				dir = parent.TempDir()
 				if queues > QueuesPerTopic {
-					makeQueues(b, dir, opts, queues)
+					if err := MakeQueues(dir, opts, queues); err != nil {
+						b.Fatal(err)
+					}
 				}
 			}
 			benchmarkPut(b, dir, opts, 1, queues)
@@ -83,20 +84,6 @@ func benchmarkPut(b *testing.B, dir string, opts *engine.Options, writers, queue
 	}
 	benchmarkWriters(b, NewWriters(openStoreIn(b, dir, opts), writers, queues, bodySize), warmup)
 	reportHeld(b)
-}
-
-// makeQueues puts to each queue once, so that its folders and its file are there: making them costs the file system more than
-// a hundred puts, once in the life of a queue.
-func makeQueues(b *testing.B, dir string, opts *engine.Options, queues int) {
-	b.Helper()
-	store, err := engine.Open(dir, opts)
-	if err != nil {
-		b.Fatal(err)
-	}
-	_, err = NewWriters(store, 1, queues, 100).Run(0, int64(queues))
-	if err = errors.Join(err, store.Close()); err != nil {
-		b.Fatal(err)
-	}
 }
 
 // benchmarkWriters lets writers write warmup messages and measures b.N more.

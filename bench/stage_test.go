@@ -158,7 +158,9 @@ func benchmarkDispatch(b *testing.B, opts *engine.Options, queues int) {
 		last = now
 	}}
 	dir := b.TempDir()
-	makeQueues(b, dir, &engine.Options{IndexDisabled: opts.IndexDisabled}, queues)
+	if err := MakeQueues(dir, &engine.Options{IndexDisabled: opts.IndexDisabled}, queues); err != nil {
+		b.Fatal(err)
+	}
 	store := openStoreIn(b, dir, opts)
 	b.Cleanup(func() { close(batches) }) // before the store waits for its dispatcher
 	w := NewWriters(store, 1, queues, bodySize)

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -100,4 +101,16 @@ func AwaitDispatch(store *engine.Store) {
 	for store.ReputOffset() < store.ConfirmOffset() {
 		time.Sleep(100 * time.Microsecond)
 	}
+}
+
+// MakeQueues makes a store whose queues have a message each, so that their folders and files are there:
+// making them costs the file system more than a hundred puts, once in the life of a queue, and is done in
+// the background.
+func MakeQueues(dir string, opts *engine.Options, queues int) error {
+	store, err := engine.Open(dir, opts)
+	if err != nil {
+		return err
+	}
+	_, err = NewWriters(store, 1, queues, 100).Run(0, int64(queues))
+	return errors.Join(err, store.Close())
 }
