@@ -12,13 +12,21 @@ import (
 	"github.com/rocketlog/rocketlog/remoting"
 )
 
-// Held requests end on a grid of times: those of one cell end together, so that many holds do not mean many wake-ups. A
-// hold lasts a cell longer at most, which is an eighth of its patience, within bounds; Java's looks every five seconds.
+// Held requests end late, so that fewer of them come, and on a grid of times, so that those of one cell end together and many
+// holds do not mean many wake-ups. Java's end up to five seconds late, as it looks at them that often; here it is a third of the
+// patience, and no more than those five seconds: what its consumers allow for.
 const (
-	holdCells    = 8
-	holdGrain    = 100 * time.Millisecond
-	holdGrainMax = 5 * time.Second
+	holdLate    = 3 // a part of the patience
+	holdLateMax = 5 * time.Second
+	holdCells   = 5 // of the time by which a hold may be late
+	holdGrain   = 100 * time.Millisecond
 )
+
+// endOfHold is when a request ends that may wait until a time.
+func endOfHold(now, until time.Time) time.Time {
+	late := max(min(until.Sub(now)/holdLate, holdLateMax), holdGrain)
+	return until.Add(late).Truncate(max((late / holdCells).Truncate(holdGrain), holdGrain))
+}
 
 // A hold is a request that waits for messages behind offset in one queue. Its fields belong to the table while it is in there.
 type hold struct {
@@ -140,8 +148,7 @@ func newHoldTable(limit int, now func() time.Time) *holdTable {
 // hold takes the request in, unless the table is full or closed. When it returns true, the waiter is not the caller's any
 // more.
 func (t *holdTable) hold(h *hold) bool {
-	grain := min(max(h.until.Sub(t.now())/holdCells, holdGrain).Truncate(holdGrain), holdGrainMax)
-	h.until = h.until.Truncate(grain).Add(grain)
+	h.until = endOfHold(t.now(), h.until)
 	t.mu.Lock()
 	if t.mu.closed || len(t.mu.byEnd) >= t.limit {
 		t.mu.Unlock()

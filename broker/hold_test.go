@@ -95,7 +95,7 @@ func TestHoldEndsInTime(t *testing.T) {
 		for i, o := range all {
 			n, _, at := o.r.ended()
 			took := at.Sub(o.begin)
-			if n != 1 || took < o.patience || took > o.patience+o.patience/holdCells+2*holdGrain {
+			if n != 1 || took < o.patience || took > o.patience+max(min(o.patience/holdLate, holdLateMax), holdGrain) {
 				t.Errorf("hold %d of %v ended %d times, after %v", i, o.patience, n, took)
 			}
 		}
