@@ -30,7 +30,7 @@
 //  4. Where two logs have an epoch from the same offset on, they have the same
 //     bytes in it.
 //  5. A master's confirm offset is never beyond what the members of the in-sync
-//     set hold, as the ruler has decided on it.
+//     set hold, as the ruler has decided on it; a blank at the end is nothing to hold.
 //  6. A put answered with success is held by all whom the ruler may make master,
 //     whenever the set, a master or a log changes.
 //

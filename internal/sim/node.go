@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"time"
 
@@ -141,4 +142,14 @@ func differ(master, slave *node, at message.PhyOffset) error {
 func (n *node) holds(at message.PhyOffset, want []byte) bool {
 	have, err := n.bytes(at, at+message.PhyOffset(len(want)))
 	return err == nil && bytes.Equal(have, want)
+}
+
+// blank tells whether the log has nothing but the blank at the end of a file from at to end.
+func (n *node) blank(at, end message.PhyOffset) bool {
+	raw, err := n.bytes(at, end)
+	if err != nil {
+		return false
+	}
+	_, err = message.ParseRecord(raw)
+	return errors.Is(err, message.ErrBlank) && n.log.NextFile(at) == end
 }

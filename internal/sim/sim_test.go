@@ -138,6 +138,17 @@ func TestSwitchReplication(t *testing.T) {
 	}
 }
 
+// TestSeedsThatFound runs the seeds that found something.
+func TestSeedsThatFound(t *testing.T) {
+	for seed, what := range map[uint64]string{
+		99385: "a restarted slave without the blank at its log's end, which its master had confirmed",
+	} {
+		if _, _, err := runSwitching(t, seed, Sound); err != nil {
+			t.Errorf("seed %d, %s: %v", seed, what, err)
+		}
+	}
+}
+
 // TestSeedReplays: a seed that finds something must find it again.
 func TestSeedReplays(t *testing.T) {
 	for seed := uint64(1); seed <= 20; seed++ {
