@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/rocketlog/rocketlog/ha"
-	"github.com/rocketlog/rocketlog/message"
 )
 
 // channel is a connection of a slave to a master that speaks with epochs, as
@@ -100,26 +99,12 @@ func (s *Switching) write(c *channel) {
 		s.tell(c.master, ha.Input{Kind: ha.Sent, Conn: c.id})
 		return
 	}
-	at, total := do.Offset, 0
-	for first := true; first || total < do.Size; first = false {
-		raw, release, err := c.master.ReadRaw(at, min(do.Size-total, s.BatchSize))
-		if err != nil {
-			s.fail(err)
-			return
-		}
-		if len(raw) == 0 && !first {
-			break
-		}
-		c.toSlave = append(c.toSlave, ha.Input{Kind: ha.Framed, Offset: at, Size: len(raw), Epoch: do.Epoch, Confirm: do.Confirm})
-		for rest := slices.Clone(raw); len(rest) > 0; {
-			n := 1 + s.rng.IntN(len(rest))
-			c.toSlave = append(c.toSlave, ha.Input{Kind: ha.Arrived, Offset: at, Raw: rest[:n]})
-			at, total, rest = at+message.PhyOffset(n), total+n, rest[n:]
-		}
-		if release != nil {
-			release()
-		}
+	frames, total, err := c.master.frames(s.rng, do, s.BatchSize)
+	if err != nil {
+		s.fail(err)
+		return
 	}
+	c.toSlave = append(c.toSlave, frames...)
 	s.tell(c.master, ha.Input{Kind: ha.Sent, Conn: c.id, Size: total})
 }
 

@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
-	"net/netip"
 	"time"
 
 	"github.com/rocketlog/rocketlog/commitlog"
@@ -246,21 +245,14 @@ func (c *Cluster) checkAcks() {
 	}
 }
 
-var host = netip.MustParseAddrPort("127.0.0.1:10911")
-
 func (c *Cluster) put() {
-	m := &message.Message{Topic: "T", Body: make([]byte, 1+c.rng.IntN(c.BodyMax)), BornHost: host, StoreHost: host}
-	for i := range m.Body {
-		m.Body[i] = byte(c.rng.Uint32())
-	}
-	res, err := c.master.append(m, &c.seq)
+	at, raw, err := c.master.put(c.rng, c.BodyMax, &c.seq)
 	if err != nil {
 		c.fail(err)
 		return
 	}
 	c.Puts++
-	p := &put{c: c, life: c.leader, at: res.PhyOffset, bytes: make([]byte, res.End-res.PhyOffset)}
-	message.EncodeRecord(p.bytes, m, message.BodyCRC(m.Body))
+	p := &put{c: c, life: c.leader, at: at, bytes: raw}
 	if c.MasterSync {
 		c.unflushed = append(c.unflushed, p)
 		return

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/rocketlog/rocketlog/ha"
-	"github.com/rocketlog/rocketlog/message"
 )
 
 // link is a connection. What one end sends arrives at the other in order, some
@@ -87,32 +86,17 @@ func (c *Cluster) progress(l *link) {
 	}
 }
 
-// write does what the master asked for: frames whose bodies arrive in pieces.
+// write does what the master asked for.
 func (c *Cluster) write(l *link) {
 	if l.sending == nil {
 		return
 	}
-	at, total := l.sending.Offset, 0
-	for first := true; first || total < l.sending.Size; first = false {
-		raw, release, err := c.master.ReadRaw(at, min(l.sending.Size-total, c.BatchSize))
-		if err != nil {
-			c.fail(err)
-			return
-		}
-		if len(raw) == 0 && !first {
-			break
-		}
-		l.toSlave = append(l.toSlave, ha.Input{Kind: ha.Framed, Offset: at, Size: len(raw)})
-		for rest := slices.Clone(raw); len(rest) > 0; {
-			n := 1 + c.rng.IntN(len(rest))
-			l.toSlave = append(l.toSlave, ha.Input{Kind: ha.Arrived, Offset: at, Raw: rest[:n]})
-			at, total, rest = at+message.PhyOffset(n), total+n, rest[n:]
-		}
-		if release != nil {
-			release()
-		}
+	frames, total, err := c.master.frames(c.rng, l.sending, c.BatchSize)
+	if err != nil {
+		c.fail(err)
+		return
 	}
-	l.sending = nil
+	l.toSlave, l.sending = append(l.toSlave, frames...), nil
 	c.tell(ha.Input{Kind: ha.Sent, Conn: l.id, Size: total})
 }
 

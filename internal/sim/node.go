@@ -4,12 +4,18 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/rocketlog/rocketlog/commitlog"
+	"github.com/rocketlog/rocketlog/ha"
 	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
+
+var host = netip.MustParseAddrPort("127.0.0.1:10911")
 
 // node is a broker as far as its log goes. It is a ha.Log.
 type node struct {
@@ -67,10 +73,46 @@ func (n *node) Flush() error {
 	return n.log.Flush()
 }
 
-// append is what a master's clients do.
-func (n *node) append(m *message.Message, seq *commitlog.Sequence) (commitlog.Result, error) {
+// put appends a message of random bytes, as a master's clients do. It returns its
+// place and its bytes.
+func (n *node) put(rng *rand.Rand, bodyMax int, seq *commitlog.Sequence) (message.PhyOffset, []byte, error) {
 	defer n.quiet()
-	return n.log.Append(m, seq)
+	m := &message.Message{Topic: "T", Body: make([]byte, 1+rng.IntN(bodyMax)), BornHost: host, StoreHost: host}
+	for i := range m.Body {
+		m.Body[i] = byte(rng.Uint32())
+	}
+	res, err := n.log.Append(m, seq)
+	if err != nil {
+		return 0, nil, err
+	}
+	raw := make([]byte, res.End-res.PhyOffset)
+	message.EncodeRecord(raw, m, message.BodyCRC(m.Body))
+	return res.PhyOffset, raw, nil
+}
+
+// frames is what a master sends of its log where it is to do so: frames of batchSize
+// at most, whose bodies arrive in pieces. It returns how many bytes that is as well.
+func (n *node) frames(rng *rand.Rand, do *ha.Effect, batchSize int) (frames []ha.Input, total int, err error) {
+	at := do.Offset
+	for first := true; first || total < do.Size; first = false {
+		raw, release, err := n.ReadRaw(at, min(do.Size-total, batchSize))
+		if err != nil {
+			return nil, 0, err
+		}
+		if len(raw) == 0 && !first {
+			break
+		}
+		frames = append(frames, ha.Input{Kind: ha.Framed, Offset: at, Size: len(raw), Epoch: do.Epoch, Confirm: do.Confirm})
+		for rest := slices.Clone(raw); len(rest) > 0; {
+			n := 1 + rng.IntN(len(rest))
+			frames = append(frames, ha.Input{Kind: ha.Arrived, Offset: at, Raw: rest[:n]})
+			at, total, rest = at+message.PhyOffset(n), total+n, rest[n:]
+		}
+		if release != nil {
+			release()
+		}
+	}
+	return frames, total, nil
 }
 
 func (n *node) ReadRaw(at message.PhyOffset, most int) ([]byte, func(), error) {

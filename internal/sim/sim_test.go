@@ -44,34 +44,49 @@ func seeds(first uint64, n int, one func(seed uint64) func()) {
 	wg.Wait()
 }
 
-func TestReplication(t *testing.T) {
+// all runs as many seeds as were asked for and sums up what happened, or the one seed asked for, and then
+// says false.
+func all[S, C any](t *testing.T, run func(*testing.T, uint64, Broken) (S, C, error), add func(*C, C)) (total C, many bool) {
 	if *seed != 0 {
 		s, counts, err := run(t, *seed, Sound)
 		t.Logf("seed %d: %+v: %+v", *seed, s, counts)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return
+		return total, false
 	}
-	var total Counts
 	seeds(1, *runs, func(seed uint64) func() {
 		s, counts, err := run(t, seed, Sound)
 		return func() {
-			total.add(counts)
+			add(&total, counts)
 			if err != nil {
 				t.Errorf("seed %d (again with -sim.seed=%d), %+v: %v", seed, seed, s, err)
 			}
 		}
 	})
 	t.Logf("%d runs: %+v", *runs, total)
-	for name, n := range map[string]int{
-		"acknowledged puts": total.Acknowledged, "late puts": total.Late, "copied bytes": total.Copied, "refusals": total.Refusals,
-		"master crashes": total.MasterCrashes, "slave crashes": total.SlaveCrashes, "cut connections": total.Cuts,
-	} {
+	return total, true
+}
+
+// reached checks that what the simulator is there for happened often enough.
+func reached(t *testing.T, counts map[string]int) {
+	t.Helper()
+	for name, n := range counts {
 		if n < *runs/20 {
 			t.Errorf("only %d %s: the simulator does not get there", n, name)
 		}
 	}
+}
+
+func TestReplication(t *testing.T) {
+	total, many := all(t, run, (*Counts).add)
+	if !many {
+		return
+	}
+	reached(t, map[string]int{
+		"acknowledged puts": total.Acknowledged, "late puts": total.Late, "copied bytes": total.Copied, "refusals": total.Refusals,
+		"master crashes": total.MasterCrashes, "slave crashes": total.SlaveCrashes, "cut connections": total.Cuts,
+	})
 }
 
 // TestMistakesAreFound shows that the invariants are worth something.
@@ -109,33 +124,14 @@ func runSwitching(t *testing.T, seed uint64, broken Broken) (s SwitchSettings, c
 
 // TestSwitchReplication is TestReplication with epochs: masters come and go.
 func TestSwitchReplication(t *testing.T) {
-	if *seed != 0 {
-		s, counts, err := runSwitching(t, *seed, Sound)
-		t.Logf("seed %d: %+v: %+v", *seed, s, counts)
-		if err != nil {
-			t.Fatal(err)
-		}
+	total, many := all(t, runSwitching, (*SwitchCounts).add)
+	if !many {
 		return
 	}
-	var total SwitchCounts
-	seeds(1, *runs, func(seed uint64) func() {
-		s, counts, err := runSwitching(t, seed, Sound)
-		return func() {
-			total.add(counts)
-			if err != nil {
-				t.Errorf("seed %d (again with -sim.seed=%d), %+v: %v", seed, seed, s, err)
-			}
-		}
-	})
-	t.Logf("%d runs: %+v", *runs, total)
-	for name, n := range map[string]int{
+	reached(t, map[string]int{
 		"acknowledged puts": total.Acknowledged, "late puts": total.Late, "copied bytes": total.Copied, "truncations": total.Truncations,
 		"elections": total.Elections, "decisions": total.Decisions, "crashes": total.Crashes, "cut connections": total.Cuts,
-	} {
-		if n < *runs/20 {
-			t.Errorf("only %d %s: the simulator does not get there", n, name)
-		}
-	}
+	})
 }
 
 // TestSeedsThatFound runs the seeds that found something.

@@ -322,18 +322,13 @@ func (s *Switching) put(to *switcher) {
 	if to.leader == nil {
 		return
 	}
-	m := &message.Message{Topic: "T", Body: make([]byte, 1+s.rng.IntN(s.BodyMax)), BornHost: host, StoreHost: host}
-	for i := range m.Body {
-		m.Body[i] = byte(s.rng.Uint32())
-	}
-	res, err := to.append(m, &to.seq)
+	at, raw, err := to.node.put(s.rng, s.BodyMax, &to.seq)
 	if err != nil {
 		s.fail(err)
 		return
 	}
 	s.Puts++
-	p := &switchPut{m: to, leader: to.leader, at: res.PhyOffset, bytes: make([]byte, res.End-res.PhyOffset)}
-	message.EncodeRecord(p.bytes, m, message.BodyCRC(m.Body))
+	p := &switchPut{m: to, leader: to.leader, at: at, bytes: raw}
 	if s.broken == ConfirmsItsOwn {
 		p.Replicated(nil)
 		s.tell(to, ha.Input{Kind: ha.Grown})
