@@ -313,7 +313,7 @@ func (c *checker) checkEntry(off message.PhyOffset, m message.Record, key consum
 	if !ok {
 		return // beyond the end, which is reported once
 	}
-	want := consumequeue.Unit{Offset: off, Size: int32(len(m)), TagsCode: s.tagsCode(key.Topic, m, m.Properties().Dispatch())}
+	want := consumequeue.Unit{Offset: off, Size: int32(len(m)), TagsCode: tagsCode(s, key.Topic, m, m.Properties().Dispatch())}
 	if text := disagreement(u, want); text != "" {
 		l.add(Problem{File: key.String(), Offset: int64(at), Text: text})
 	}

@@ -108,11 +108,14 @@ func (d *dispatcher) toLightQueues(p *pending) error {
 	props := p.record.Properties().Dispatch()
 	u := consumequeue.Unit{Offset: p.off, Size: int32(len(p.record)), TagsCode: message.TagsCode(props.Tags)}
 	for name, at := range props.LightQueues(p.record.Topic()) {
-		topic := d.topicName(name, message.LightQueueID)
-		if err := d.toQueue(nil, &Arrival{Topic: topic, QueueID: message.LightQueueID, QueueOffset: at}, u); err != nil {
+		q, err := d.queueOf(name, message.LightQueueID)
+		if err != nil {
 			return err
 		}
-		d.light = append(d.light, lightEntry{topic, at})
+		if err := d.toQueue(q, at, u); err != nil {
+			return err
+		}
+		d.light = append(d.light, lightEntry{q.Key().Topic, at})
 	}
 	return nil
 }

@@ -81,11 +81,7 @@ func (d *dispatcher) prepare(r message.Record) {
 	p := l.at(l.count)
 	p.record, p.off = r, d.it.Offset()-message.PhyOffset(len(r))
 	topic, props := r.Topic(), r.Properties().Dispatch()
-	if string(topic) == message.ScheduleTopic {
-		p.tagsCode = s.delayedTagsCode(r, props)
-	} else {
-		p.tagsCode = message.TagsCode(props.Tags)
-	}
+	p.tagsCode = tagsCode(s, topic, r, props)
 	p.light = props.MultiQueueOffset != nil && s.opts.LightQueues
 	p.queue = s.queues.QueueBytes(topic, r.QueueID())
 	if p.queue != nil {

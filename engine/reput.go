@@ -23,8 +23,7 @@ type dispatcher struct {
 	indexFrom  message.PhyOffset
 	queuesFrom message.PhyOffset // the same for the queues, where the index is built anew
 	ahead      lookahead
-	alone      bool   // a page could not be read: no record is read ahead, so that those before it go on
-	topic      string // of the last record, to allocate a topic once and not for each
+	alone      bool // a page could not be read: no record is read ahead, so that those before it go on
 	arrival    Arrival
 	light      []lightEntry      // of the record whose turn it is
 	hand       message.PhyOffset // of the record whose turn it is, or of a blank before it
@@ -236,17 +235,14 @@ func (d *dispatcher) dispatch(p *pending, arrived func(*Arrival)) error {
 	if p.off < d.queuesFrom || !inQueue(r) {
 		return d.toIndex(p)
 	}
-	if p.queue != nil {
-		d.topic = p.queue.Key().Topic
-	} else if topic := r.Topic(); d.topic != string(topic) {
-		d.topic = d.topicName(topic, r.QueueID())
+	q := p.queue
+	if q == nil {
+		var err error
+		if q, err = d.queueOf(r.Topic(), r.QueueID()); err != nil {
+			return err
+		}
 	}
-	a := &d.arrival
-	*a = Arrival{
-		Topic: d.topic, QueueID: r.QueueID(), QueueOffset: r.QueueOffset(),
-		TagsCode: p.tagsCode, StoreTime: r.StoreTimestamp(), Record: r,
-	}
-	if err := d.toQueue(p.queue, a, consumequeue.Unit{Offset: p.off, Size: int32(len(r)), TagsCode: a.TagsCode}); err != nil {
+	if err := d.toQueue(q, r.QueueOffset(), consumequeue.Unit{Offset: p.off, Size: int32(len(r)), TagsCode: p.tagsCode}); err != nil {
 		return err
 	}
 	d.light = d.light[:0]
@@ -258,6 +254,11 @@ func (d *dispatcher) dispatch(p *pending, arrived func(*Arrival)) error {
 	if err := d.toIndex(p); err != nil {
 		return err
 	}
+	a := &d.arrival
+	*a = Arrival{
+		Topic: q.Key().Topic, QueueID: r.QueueID(), QueueOffset: r.QueueOffset(),
+		TagsCode: p.tagsCode, StoreTime: r.StoreTimestamp(), Record: r,
+	}
 	arrived(a)
 	for _, e := range d.light {
 		a.Topic, a.QueueID, a.QueueOffset = e.topic, message.LightQueueID, e.offset
@@ -266,39 +267,38 @@ func (d *dispatcher) dispatch(p *pending, arrived func(*Arrival)) error {
 	return nil
 }
 
-// topicName makes a string of a topic, without an allocation where there is a
-// queue that has it.
-func (d *dispatcher) topicName(topic []byte, queueID int32) string {
+// queueOf returns the queue of a topic in a record, and makes it if needed. It allocates
+// for a new one only.
+func (d *dispatcher) queueOf(topic []byte, queueID int32) (*consumequeue.ConsumeQueue, error) {
 	if q := d.store.queues.QueueBytes(topic, queueID); q != nil {
-		return q.Key().Topic
+		return q, nil
 	}
-	return string(topic)
+	return d.store.queues.QueueOrCreate(string(topic), queueID)
 }
 
-// toQueue adds an entry to the queue that a names. It is q, unless that is nil or
-// was dropped since it was looked up.
-func (d *dispatcher) toQueue(q *consumequeue.ConsumeQueue, a *Arrival, u consumequeue.Unit) error {
-	if q != nil {
-		if err := d.append(q, a, u); !errors.Is(err, consumequeue.ErrGone) {
-			return err
-		}
-	}
-	q, err := d.store.queues.QueueOrCreate(a.Topic, a.QueueID)
-	if err != nil {
+// toQueue adds an entry to q, or if that was dropped since it was looked up, to the
+// queue in its place.
+func (d *dispatcher) toQueue(q *consumequeue.ConsumeQueue, off message.QueueOffset, u consumequeue.Unit) error {
+	err := d.append(q, off, u)
+	if !errors.Is(err, consumequeue.ErrGone) {
 		return err
 	}
-	return d.append(q, a, u)
+	key := q.Key()
+	if q, err = d.store.queues.QueueOrCreate(key.Topic, key.QueueID); err != nil {
+		return err
+	}
+	return d.append(q, off, u)
 }
 
-func (d *dispatcher) append(q *consumequeue.ConsumeQueue, a *Arrival, u consumequeue.Unit) (err error) {
+func (d *dispatcher) append(q *consumequeue.ConsumeQueue, off message.QueueOffset, u consumequeue.Unit) (err error) {
 	before := q.MaxOffset()
-	if a.QueueOffset == 0 && before > 0 && isRecreated(q, u) {
+	if off == 0 && before > 0 && isRecreated(q, u) {
 		if q, err = d.store.renewQueue(q.Key()); err != nil {
 			return err
 		}
 		d.store.recount.Store(true)
 	}
-	err = q.Append(a.QueueOffset, u)
+	err = q.Append(off, u)
 	if isGap(err) {
 		return d.mendGap(q, u, err)
 	}
@@ -354,23 +354,17 @@ func (d *dispatcher) toIndex(p *pending) error {
 
 // tagsCode is what a queue of topic keeps of a record's tags: their hash, or for a
 // delayed message the time in ms at which it is due.
-func (s *Store) tagsCode(topic string, r message.Record, props message.DispatchProperties) int64 {
-	if topic == message.ScheduleTopic {
-		return s.delayedTagsCode(r, props)
+func tagsCode[T string | []byte](s *Store, topic T, r message.Record, props message.DispatchProperties) int64 {
+	if string(topic) == message.ScheduleTopic {
+		if level, err := strconv.Atoi(string(props.DelayLevel)); err == nil && level > 0 {
+			delay := time.Second // Java's answer for a level without an entry
+			if levels := s.opts.DelayLevels; len(levels) > 0 {
+				delay = levels[min(level, len(levels))-1]
+			}
+			return r.StoreTimestamp() + delay.Milliseconds()
+		}
 	}
 	return message.TagsCode(props.Tags)
-}
-
-func (s *Store) delayedTagsCode(r message.Record, props message.DispatchProperties) int64 {
-	level, err := strconv.Atoi(string(props.DelayLevel))
-	if err != nil || level <= 0 {
-		return message.TagsCode(props.Tags)
-	}
-	delay := time.Second // Java's answer for a level without an entry
-	if levels := s.opts.DelayLevels; len(levels) > 0 {
-		delay = levels[min(level, len(levels))-1]
-	}
-	return r.StoreTimestamp() + delay.Milliseconds()
 }
 
 // damage is a queue that a reader found damaged, or a call that puts bytes right.
@@ -439,7 +433,7 @@ func (s *Store) rebuildQueue(key consumequeue.Key, end message.PhyOffset, cause 
 		}
 		u := consumequeue.Unit{
 			Offset: it.Offset() - message.PhyOffset(len(r)), Size: int32(len(r)),
-			TagsCode: s.tagsCode(key.Topic, r, r.Properties().Dispatch()),
+			TagsCode: tagsCode(s, key.Topic, r, r.Properties().Dispatch()),
 		}
 		if at == 0 && q.MaxOffset() > 0 { // the topic was made again
 			if q, err = s.renewQueue(key); err != nil {

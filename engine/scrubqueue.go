@@ -13,7 +13,7 @@ import (
 // record.
 func (r *scrub) compareQueue(at message.PhyOffset, rec message.Record, props message.DispatchProperties, q *consumequeue.ConsumeQueue, off message.QueueOffset) {
 	key := q.Key()
-	want := consumequeue.Unit{Offset: at, Size: int32(len(rec)), TagsCode: r.store.tagsCode(key.Topic, rec, props)}
+	want := consumequeue.Unit{Offset: at, Size: int32(len(rec)), TagsCode: tagsCode(r.store, key.Topic, rec, props)}
 	if off < q.MinOffset() || off >= q.MaxOffset() {
 		return // expired, or of an earlier life of the topic
 	}
@@ -158,7 +158,7 @@ func (r *scrub) latest(q *consumequeue.ConsumeQueue, off message.QueueOffset, wa
 		if own, ok := entryIn(rec, q.Key()); ok && own == off {
 			want = consumequeue.Unit{
 				Offset: it.Offset() - message.PhyOffset(len(rec)), Size: int32(len(rec)),
-				TagsCode: r.store.tagsCode(q.Key().Topic, rec, rec.Properties().Dispatch()),
+				TagsCode: tagsCode(r.store, q.Key().Topic, rec, rec.Properties().Dispatch()),
 			}
 		}
 	}
