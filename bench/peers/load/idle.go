@@ -2,7 +2,6 @@ package load
 
 import (
 	"fmt"
-	"runtime"
 	"time"
 
 	"github.com/rocketlog/rocketlog/bench"
@@ -14,14 +13,9 @@ const idleBufferSize = 4 << 10
 
 // Idle has as many consumers as connections, each of which long-polls the end of one queue, where nothing comes: what counts
 // is what that costs the broker. Messages are the polls answered.
-func Idle(c Config) (measure.Result, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	l, err := newLoop()
-	if err != nil {
-		return measure.Result{}, err
-	}
-	defer l.close()
+func Idle(c Config) (measure.Result, error) { return onLoop(c, measureIdle) }
+
+func measureIdle(l *loop, c Config) (measure.Result, error) {
 	r := pullRun{config: c, loop: l, template: newPullTemplate(c.Topic, "TAG", "*")}
 	first, err := l.dial(c.Addr)
 	if err != nil {
@@ -55,15 +49,11 @@ func Idle(c Config) (measure.Result, error) {
 			return measure.Result{}, err
 		}
 	}
-	if err := r.runFor(c.Warmup); err != nil {
-		return measure.Result{}, err
-	}
-	answered = 0
-	m, err := startMeter(c.ServerPID)
+	m, err := phases(c.ServerPID,
+		func() error { return r.runFor(c.Warmup) },
+		func() { answered = 0 },
+		func() error { return r.runFor(c.Measure) })
 	if err != nil {
-		return measure.Result{}, err
-	}
-	if err := r.runFor(c.Measure); err != nil {
 		return measure.Result{}, err
 	}
 	result, err := m.finish(measure.Result{Messages: answered}, &bench.Latency{})

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/rocketlog/rocketlog/bench/peers/measure"
 )
 
 const (
@@ -35,6 +38,18 @@ type conn struct {
 	out     []byte
 	waiting bool // for the socket to take more of out
 	onFrame func(frame []byte) error
+}
+
+// onLoop does a workload on a thread and a loop of its own.
+func onLoop(c Config, work func(*loop, Config) (measure.Result, error)) (measure.Result, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	l, err := newLoop()
+	if err != nil {
+		return measure.Result{}, err
+	}
+	defer l.close()
+	return work(l, c)
 }
 
 func newLoop() (*loop, error) {

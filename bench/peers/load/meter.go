@@ -20,6 +20,19 @@ func startMeter(serverPID int) (*meter, error) {
 	return &meter{pid: serverPID, begin: time.Now(), own: bench.SelfCPU(), server: server.CPU}, err
 }
 
+// phases goes through the warm-up, forgets what was counted, and measures. It returns the running meter.
+func phases(serverPID int, warmUp func() error, forget func(), work func() error) (*meter, error) {
+	if err := warmUp(); err != nil {
+		return nil, err
+	}
+	forget()
+	m, err := startMeter(serverPID)
+	if err != nil {
+		return nil, err
+	}
+	return m, work()
+}
+
 func (m *meter) finish(r measure.Result, l *bench.Latency) (measure.Result, error) {
 	r.Seconds = time.Since(m.begin).Seconds()
 	own := bench.SelfCPU() - m.own

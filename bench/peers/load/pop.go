@@ -3,7 +3,6 @@ package load
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -57,29 +56,20 @@ type popper struct {
 
 // Pop pops a backlog and acks each message, one by one as Java's consumer does; what counts is an ack answered. It ends
 // early when the backlog is at its end.
-func Pop(c Config) (measure.Result, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	l, err := newLoop()
-	if err != nil {
-		return measure.Result{}, err
-	}
-	defer l.close()
+func Pop(c Config) (measure.Result, error) { return onLoop(c, measurePops) }
+
+func measurePops(l *loop, c Config) (measure.Result, error) {
 	r := &popRun{config: c, loop: l, ack: newAckTemplate(c.Topic), pop: newPopRequest(c.Topic)}
 	r.popOpaque, r.popBorn = placeAfter(r.pop, `"opaque":`), place(r.pop, placeTime)
 	if err := r.open(); err != nil {
 		return measure.Result{}, err
 	}
-	if err := r.runFor(c.Warmup, r.backlog/3); err != nil {
-		return measure.Result{}, err
-	}
-	warm := r.acked
-	r.latency = bench.Latency{}
-	m, err := startMeter(c.ServerPID)
+	warm := int64(0)
+	m, err := phases(c.ServerPID,
+		func() error { return r.runFor(c.Warmup, r.backlog/3) },
+		func() { warm, r.latency = r.acked, bench.Latency{} },
+		func() error { return r.runFor(c.Measure, r.backlog*9/10) })
 	if err != nil {
-		return measure.Result{}, err
-	}
-	if err := r.runFor(c.Measure, r.backlog*9/10); err != nil {
 		return measure.Result{}, err
 	}
 	return m.finish(measure.Result{Messages: r.acked - warm, Failed: r.failed, FirstFailure: r.failure}, &r.latency)

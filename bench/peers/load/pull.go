@@ -3,7 +3,6 @@ package load
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"strconv"
 	"time"
 
@@ -30,14 +29,9 @@ type pullRun struct {
 }
 
 // Pull reads the backlog of all queues, from their beginning again when it is at their end.
-func Pull(c Config) (measure.Result, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	l, err := newLoop()
-	if err != nil {
-		return measure.Result{}, err
-	}
-	defer l.close()
+func Pull(c Config) (measure.Result, error) { return onLoop(c, measurePulls) }
+
+func measurePulls(l *loop, c Config) (measure.Result, error) {
 	kind, expression := "TAG", "*"
 	switch c.Filter {
 	case FilterTags:
@@ -49,15 +43,11 @@ func Pull(c Config) (measure.Result, error) {
 	if err := r.open(); err != nil {
 		return measure.Result{}, err
 	}
-	if err := r.runFor(c.Warmup); err != nil {
-		return measure.Result{}, err
-	}
-	r.messages, r.latency = 0, bench.Latency{}
-	m, err := startMeter(c.ServerPID)
+	m, err := phases(c.ServerPID,
+		func() error { return r.runFor(c.Warmup) },
+		func() { r.messages, r.latency = 0, bench.Latency{} },
+		func() error { return r.runFor(c.Measure) })
 	if err != nil {
-		return measure.Result{}, err
-	}
-	if err := r.runFor(c.Measure); err != nil {
 		return measure.Result{}, err
 	}
 	return m.finish(measure.Result{Messages: r.messages}, &r.latency)

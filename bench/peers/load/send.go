@@ -1,7 +1,6 @@
 package load
 
 import (
-	"runtime"
 	"time"
 
 	"github.com/rocketlog/rocketlog/bench"
@@ -70,39 +69,47 @@ type sendRun struct {
 }
 
 // Send keeps sends in flight and measures what comes back after the warm-up.
-func Send(c Config) (measure.Result, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	l, err := newLoop()
-	if err != nil {
-		return measure.Result{}, err
-	}
-	defer l.close()
+func Send(c Config) (measure.Result, error) { return onLoop(c, measureSends) }
+
+func measureSends(l *loop, c Config) (measure.Result, error) {
 	r := &sendRun{config: c, loop: l, template: newSendTemplate(c.Topic, c.BodySize, c.Varied), millis: time.Now().UnixMilli()}
 	if c.Varied {
 		r.vary = func(frame []byte, n uint64) { r.template.vary(frame, int64(n)/int64(c.Queues)%levels) }
 	}
-	for i := range c.Conns {
-		if err := r.open(uint64(i)); err != nil {
-			return measure.Result{}, err
-		}
-	}
-	if err := r.runFor(c.Warmup, 0); err != nil {
+	if err := r.openAll(); err != nil {
 		return measure.Result{}, err
 	}
-	r.reset()
-	m, err := startMeter(c.ServerPID)
+	m, err := phases(c.ServerPID,
+		func() error { return r.runFor(c.Warmup, 0) },
+		r.reset,
+		func() error { return r.runFor(c.Measure, c.Messages) })
 	if err != nil {
 		return measure.Result{}, err
 	}
-	if err := r.runFor(c.Measure, c.Messages); err != nil {
-		return measure.Result{}, err
+	return m.finish(r.result(), r.latency())
+}
+
+// openAll opens the connections and begins to send.
+func (r *sendRun) openAll() error {
+	for i := range r.config.Conns {
+		if err := r.open(uint64(i)); err != nil {
+			return err
+		}
 	}
-	result := measure.Result{Messages: r.answered - r.failed, Failed: r.failed, FirstFailure: r.failure}
-	for _, s := range r.senders[1:] {
-		r.senders[0].latency.Add(&s.latency)
+	return nil
+}
+
+func (r *sendRun) result() measure.Result {
+	return measure.Result{Messages: r.answered - r.failed, Failed: r.failed, FirstFailure: r.failure}
+}
+
+// latency is that of all senders together. It is taken once, at the end.
+func (r *sendRun) latency() *bench.Latency {
+	all := new(bench.Latency)
+	for _, s := range r.senders {
+		all.Add(&s.latency)
 	}
-	return m.finish(result, &r.senders[0].latency)
+	return all
 }
 
 func (r *sendRun) open(id uint64) error {

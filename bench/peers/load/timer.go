@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"runtime"
 	"time"
 
 	"github.com/rocketlog/rocketlog/bench"
@@ -34,14 +33,9 @@ func newTimerTemplate(topic string, bodySize int) (t *sendTemplate, due int) {
 
 // Timers puts so many messages that are due in an hour and later, and then awaits that all are in the wheel. PutRate
 // counts to the last answer, Rate until the wheel has them all.
-func Timers(c Config) (measure.Result, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	l, err := newLoop()
-	if err != nil {
-		return measure.Result{}, err
-	}
-	defer l.close()
+func Timers(c Config) (measure.Result, error) { return onLoop(c, measureTimers) }
+
+func measureTimers(l *loop, c Config) (measure.Result, error) {
 	r := &sendRun{config: c, loop: l, millis: time.Now().UnixMilli(), sendMax: c.Messages}
 	var at int
 	r.template, at = newTimerTemplate(c.Topic, c.BodySize)
@@ -54,24 +48,20 @@ func Timers(c Config) (measure.Result, error) {
 	if err != nil {
 		return measure.Result{}, err
 	}
-	for i := range c.Conns {
-		if err := r.open(uint64(i)); err != nil {
-			return measure.Result{}, err
-		}
+	if err := r.openAll(); err != nil {
+		return measure.Result{}, err
 	}
 	if err := r.runFor(c.Measure, c.Messages); err != nil {
 		return measure.Result{}, err
 	}
 	put := time.Since(m.begin).Seconds()
-	result := measure.Result{Messages: r.answered - r.failed, Failed: r.failed, FirstFailure: r.failure}
+	result := r.result()
 	result.PutRate = float64(result.Messages) / put
-	for _, s := range r.senders[1:] {
-		r.senders[0].latency.Add(&s.latency)
-	}
+	latency := r.latency()
 	if err := awaitWheel(l, c.Addr); err != nil {
 		return result, err
 	}
-	return m.finish(result, &r.senders[0].latency)
+	return m.finish(result, latency)
 }
 
 // awaitWheel asks the broker until its timer has taken in all that was put.
@@ -110,14 +100,9 @@ func awaitWheel(l *loop, addr string) error {
 
 // Lateness has so many messages fall due evenly over one second, and measures how long after its time each is with a
 // long-polling consumer. Failed are those that came early.
-func Lateness(c Config) (measure.Result, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	l, err := newLoop()
-	if err != nil {
-		return measure.Result{}, err
-	}
-	defer l.close()
+func Lateness(c Config) (measure.Result, error) { return onLoop(c, measureLateness) }
+
+func measureLateness(l *loop, c Config) (measure.Result, error) {
 	var latency bench.Latency
 	received, early := int64(0), int64(0)
 	due := int64(0)
@@ -146,10 +131,8 @@ func Lateness(c Config) (measure.Result, error) {
 		putDecimal(frame[at:at+len(placeTime)], mine)
 		binary.BigEndian.PutUint64(frame[r.template.body:], uint64(mine))
 	}
-	for i := range c.Conns {
-		if err := r.open(uint64(i)); err != nil {
-			return measure.Result{}, err
-		}
+	if err := r.openAll(); err != nil {
+		return measure.Result{}, err
 	}
 	m, err := startMeter(c.ServerPID)
 	if err != nil {

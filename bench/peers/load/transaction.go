@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"runtime"
 	"strconv"
 	"time"
 
@@ -89,14 +88,9 @@ type transactor struct {
 }
 
 // Transactions measures from a half message's send to its delivery.
-func Transactions(c Config) (measure.Result, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	l, err := newLoop()
-	if err != nil {
-		return measure.Result{}, err
-	}
-	defer l.close()
+func Transactions(c Config) (measure.Result, error) { return onLoop(c, measureTransactions) }
+
+func measureTransactions(l *loop, c Config) (measure.Result, error) {
 	r := &transactionRun{config: c, loop: l, millis: time.Now().UnixMilli(),
 		half: newTemplate(c.Topic, c.BodySize, sysFlagHalf, propertiesHalf), end: newEndTemplate(c.Topic)}
 	consumer, err := follow(l, c, r.onRecord)
@@ -109,15 +103,11 @@ func Transactions(c Config) (measure.Result, error) {
 			return measure.Result{}, err
 		}
 	}
-	if err := r.runFor(c.Warmup); err != nil {
-		return measure.Result{}, err
-	}
-	r.delivered, r.latency, r.failed, r.failure = 0, bench.Latency{}, 0, ""
-	m, err := startMeter(c.ServerPID)
+	m, err := phases(c.ServerPID,
+		func() error { return r.runFor(c.Warmup) },
+		func() { r.delivered, r.latency, r.failed, r.failure = 0, bench.Latency{}, 0, "" },
+		func() error { return r.runFor(c.Measure) })
 	if err != nil {
-		return measure.Result{}, err
-	}
-	if err := r.runFor(c.Measure); err != nil {
 		return measure.Result{}, err
 	}
 	return m.finish(measure.Result{Messages: r.delivered, Failed: r.failed, FirstFailure: r.failure}, &r.latency)

@@ -237,6 +237,16 @@ func besideJava(what string, bars func(ours, java Results) []Bar) func(Medians) 
 	}
 }
 
+// threeTimesJava wants three times the messages/s of Java's broker in a workload, at a third of the CPU a message.
+func threeTimesJava(what, workload string) func(Medians) []Bar {
+	return besideJava(what, func(ours, java Results) []Bar {
+		return []Bar{
+			atLeast(what+": msgs/s of Java's broker", "/s", ours[workload].Rate, java[workload].Rate, 3),
+			atMost(what+": CPU a message of Java's broker", "µs", ours[workload].CPU, java[workload].CPU, 1.0/3),
+		}
+	})
+}
+
 func brokerStudy() Study {
 	return Study{
 		Name:  "broker",

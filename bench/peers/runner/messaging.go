@@ -97,12 +97,7 @@ func transactionStudy() Study {
 		Title:   "broker: transactions of 1 KiB on 4 connections: half message, commit, delivered",
 		Sides:   brokerSides(one("transactions")),
 		Compare: []Figure{rate("transactions", "transactions/s"), cpu("transactions")},
-		Bars: besideJava("transactions", func(ours, java Results) []Bar {
-			return []Bar{
-				atLeast("transactions: msgs/s of Java's broker", "/s", ours["transactions"].Rate, java["transactions"].Rate, 3),
-				atMost("transactions: CPU a message of Java's broker", "µs", ours["transactions"].CPU, java["transactions"].CPU, 1.0/3),
-			}
-		}),
+		Bars:    threeTimesJava("transactions", "transactions"),
 	}
 }
 
@@ -119,12 +114,7 @@ func popStudy() Study {
 			return Results{"pop": r}, err
 		}),
 		Compare: []Figure{rate("pop", "messages popped and acked/s"), cpu("pop")},
-		Bars: besideJava("pop and ack", func(ours, java Results) []Bar {
-			return []Bar{
-				atLeast("pop and ack: msgs/s of Java's broker", "/s", ours["pop"].Rate, java["pop"].Rate, 3),
-				atMost("pop and ack: CPU a message of Java's broker", "µs", ours["pop"].CPU, java["pop"].CPU, 1.0/3),
-			}
-		}),
+		Bars:    threeTimesJava("pop and ack", "pop"),
 	}
 }
 
