@@ -2,14 +2,17 @@ package broker
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/pop"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -264,6 +267,28 @@ func TestSlaveActsForTransactions(t *testing.T) {
 	}
 	if n := other.store.MaxOffset(message.HalfTopic, 0); n != 2 {
 		t.Errorf("%d half messages were sent", n)
+	}
+}
+
+// A checkpoint that names another broker is of messages there: a slave left it here that acted for its master. They come
+// again from there, also when the broker answers only later.
+func TestReviveOfAnotherBroker(t *testing.T) {
+	g := startActing(t, func(*Options) {})
+	for i := range 3 {
+		g.master.put("Pair", 0, fmt.Sprint("a", i))
+		g.other.put("Pair", 0, fmt.Sprint("b", i))
+	}
+	g.master.dispatched("Pair", 0, 3)
+	now := time.Now().UnixMilli()
+	key := pop.Key{Topic: "Pair", Group: "g", Queue: 0, Start: 0, PopTime: now - 10_000, BrokerName: "broker-a"}
+	at := strconv.FormatInt(now, 10)
+	g.other.put(g.other.popper.log.topic, 1, string(pop.AppendAck(nil, &pop.Ack{Key: key, Offsets: []int64{1}})), "TAGS", "ack", "TIMER_DELIVER_MS", at) // of none yet
+	g.other.put(g.other.popper.log.topic, 1, string(pop.AppendCheckpoint(nil, &pop.Checkpoint{Key: key, InvisibleTime: 10_000, Offsets: []int64{0, 1, 2}})), "TAGS", "ck", "TIMER_DELIVER_MS", at)
+	g.other.put(g.other.popper.log.topic, 1, string(pop.AppendAck(nil, &pop.Ack{Key: key, Offsets: []int64{1}})), "TAGS", "ack", "TIMER_DELIVER_MS", at)
+	g.other.dispatched("%RETRY%g_Pair", 0, 2)
+	list := g.other.messagesIn("%RETRY%g_Pair", 0)
+	if got := bodiesOf(list); !slices.Equal(got, []string{"a0", "a2"}) || list[0].ReconsumeTimes() != 1 {
+		t.Errorf("%q come again", got)
 	}
 }
 

@@ -196,11 +196,25 @@ func (e *escape) targets(ctx context.Context, topic string) (*escapeTargets, err
 	return t, nil
 }
 
+// brokerOf asks the name servers where the broker of a name is that has a topic: its master, or who acts for it.
+func (r *registrar) brokerOf(ctx context.Context, topic, name string) (addr string, err error) {
+	route, err := r.route(ctx, topic)
+	if err != nil {
+		return "", err
+	}
+	for _, b := range route.BrokerDatas {
+		if b.BrokerName == name {
+			return b.BrokerAddrs[first(b.BrokerAddrs)], nil
+		}
+	}
+	return "", refuse(protocol.SystemError, "topic %s has no broker %s", topic, name)
+}
+
 // lookUp asks the name servers which queues of other masters a topic has.
 func (e *escape) lookUp(ctx context.Context, topic string) ([]escapeQueue, error) {
-	var route protocol.TopicRouteData
-	if err := e.b.registrar.ask(ctx, protocol.GetRouteInfoByTopic, &protocol.GetRouteInfoRequestHeader{Topic: topic}, &route); err != nil {
-		return nil, fmt.Errorf("route of topic %s: %w", topic, err)
+	route, err := e.b.registrar.route(ctx, topic)
+	if err != nil {
+		return nil, err
 	}
 	masters := map[string]string{}
 	for _, b := range route.BrokerDatas {
@@ -221,6 +235,15 @@ func (e *escape) lookUp(ctx context.Context, topic string) ([]escapeQueue, error
 	}
 	slices.SortFunc(queues, func(a, b escapeQueue) int { return cmp.Or(cmp.Compare(a.broker, b.broker), cmp.Compare(a.id, b.id)) })
 	return queues, nil
+}
+
+// route asks the name servers which brokers have a topic.
+func (r *registrar) route(ctx context.Context, topic string) (*protocol.TopicRouteData, error) {
+	route := new(protocol.TopicRouteData)
+	if err := r.ask(ctx, protocol.GetRouteInfoByTopic, &protocol.GetRouteInfoRequestHeader{Topic: topic}, route); err != nil {
+		return nil, fmt.Errorf("route of topic %s: %w", topic, err)
+	}
+	return route, nil
 }
 
 // ask sends a request to one name server after the other until one answers.

@@ -44,11 +44,12 @@ type reviveLog struct {
 	open   atomic.Int64 // checkpoints in all ledgers
 	turn   atomic.Uint32
 
-	wake    chan struct{}
-	armed   atomic.Int64 // ms at which run wakes by itself
-	stop    chan struct{}
-	done    sync.WaitGroup
-	started bool
+	wake  chan struct{}
+	armed atomic.Int64  // ms at which run wakes by itself
+	stop  chan struct{} // nil: it does not run
+	done  sync.WaitGroup
+
+	silent map[string]time.Time // brokers that did not answer, and until when they are not asked; the run goroutine's
 }
 
 // reviveQueue is one queue of the revive log.
@@ -65,7 +66,7 @@ type reviveQueue struct {
 func newReviveLog(b *Broker, o *Options) *reviveLog {
 	l := &reviveLog{
 		b: b, topic: message.ReviveTopicPrefix + o.BrokerClusterName, max: int64(o.MaxPopInFlight),
-		wake: make(chan struct{}, 1), stop: make(chan struct{}),
+		wake: make(chan struct{}, 1), silent: map[string]time.Time{},
 	}
 	l.armed.Store(1<<63 - 1)
 	for i := range l.queues {
@@ -75,7 +76,7 @@ func newReviveLog(b *Broker, o *Options) *reviveLog {
 	return l
 }
 
-// load makes the ledgers from the records behind the committed offsets.
+// load makes the ledgers from the records behind the committed offsets. Nothing may run.
 func (l *reviveLog) load() {
 	for i := range l.queues {
 		q := &l.queues[i]
@@ -83,25 +84,30 @@ func (l *reviveLog) load() {
 		if committed, ok := l.b.offsets.committed(l.topic, reviveGroup, int32(i)); ok {
 			next = committed + 1
 		}
+		q.mu.Lock()
+		l.open.Add(-int64(q.mu.ledger.Len()))
 		q.mu.committed = next - 1
 		q.mu.ledger = pop.NewLedger(next)
+		clear(q.mu.failures)
+		q.mu.Unlock()
 		l.follow(int32(i))
 	}
 }
 
 func (l *reviveLog) start() {
-	l.started = true
+	l.stop = make(chan struct{})
 	l.done.Add(1)
 	go l.run()
 }
 
 // close ends the goroutine and commits what is settled.
 func (l *reviveLog) close() {
-	if !l.started {
+	if l.stop == nil {
 		return
 	}
 	close(l.stop)
 	l.done.Wait()
+	l.stop = nil
 	l.commit()
 }
 
@@ -110,7 +116,7 @@ func (l *reviveLog) arrived(queue int32, r message.Record) {
 	if queue < 0 || queue >= reviveQueues {
 		return
 	}
-	if _, timed := r.Properties().Get(message.PropertyTimerOutTime); timed {
+	if late(r) {
 		l.queues[queue].behind.Store(true)
 		l.kick()
 	}
@@ -276,30 +282,39 @@ func (l *reviveLog) follow(queue int32) {
 	}
 }
 
+// late tells of a record that it was not written at once: it came by way of the timer, or from a broker that acts for its
+// master, which sends what it would put.
+func late(r message.Record) bool {
+	_, timed := r.Properties().Get(message.PropertyTimerOutTime)
+	return timed || r.BornHost() != r.StoreHost()
+}
+
 // apply tells the ledger of a record.
 func (l *reviveLog) apply(ledger *pop.Ledger, r message.Record) {
 	offset := int64(r.QueueOffset())
 	tag, _ := r.Properties().Get(message.PropertyTags)
-	_, timed := r.Properties().Get(message.PropertyTimerOutTime)
-	var err error
+	switch c, a, err := l.decode(tag, r.Body()); {
+	case c != nil:
+		ledger.Add(offset, c, late(r))
+	case a != nil:
+		ledger.Ack(offset, a)
+	default:
+		ledger.Skip(offset)
+		if err != nil {
+			l.b.log.Warn("record of the revive log is passed over", "queue", r.QueueID(), "offset", offset, "error", err)
+		}
+	}
+}
+
+// decode reads what a record says: a checkpoint or an acknowledgement, or nothing.
+func (l *reviveLog) decode(tag, body []byte) (c *pop.Checkpoint, a *pop.Ack, err error) {
 	switch string(tag) {
 	case pop.TagCheckpoint:
-		var c *pop.Checkpoint
-		if c, err = pop.DecodeCheckpoint(r.Body()); err == nil {
-			ledger.Add(offset, c, timed)
-			return
-		}
+		c, err = pop.DecodeCheckpoint(body)
 	case pop.TagAck, pop.TagBatchAck:
-		var a *pop.Ack
-		if a, err = pop.DecodeAck(r.Body(), l.b.options().BrokerName); err == nil {
-			ledger.Ack(offset, a)
-			return
-		}
+		a, err = pop.DecodeAck(body, l.b.options().BrokerName)
 	}
-	ledger.Skip(offset)
-	if err != nil {
-		l.b.log.Warn("record of the revive log is passed over", "queue", r.QueueID(), "offset", offset, "error", err)
-	}
+	return c, a, err
 }
 
 // run gives out again what is due, follows the log where others write it, and commits how far it is settled. It sleeps while
@@ -390,8 +405,9 @@ func (l *reviveLog) revive(queue int32, d pop.Revival) {
 	q := &l.queues[queue]
 	var failed error
 	done := &pop.Ack{Key: d.Key}
+	read := l.reader(d.Checkpoint)
 	for _, offset := range d.Left {
-		if err := l.again(d.Checkpoint, offset); err != nil {
+		if err := l.again(d.Checkpoint, read, offset); err != nil {
 			failed = err
 			break
 		}
@@ -424,22 +440,15 @@ func (l *reviveLog) revive(queue int32, d pop.Revival) {
 }
 
 // again puts one popped message to the retry topic of its group. One that is gone, or whose topic or group is, is done.
-func (l *reviveLog) again(c *pop.Checkpoint, offset int64) error {
+func (l *reviveLog) again(c *pop.Checkpoint, read messageReader, offset int64) error {
 	b := l.b
-	normal := pop.NormalTopic(c.Topic, c.Group)
-	if b.topics.get(normal) == nil || b.groups.get(c.Group) == nil {
+	if b.topics.get(pop.NormalTopic(c.Topic, c.Group)) == nil || !l.hasGroup(c) {
 		return nil
 	}
-	ref, err := b.store.RecordAtQueue(c.Topic, c.Queue, message.QueueOffset(offset))
-	if err != nil {
-		if offset < int64(b.store.MinOffset(c.Topic, c.Queue)) || err == engine.ErrNoMessage {
-			return nil
-		}
+	m, err := read(offset)
+	if m == nil || err != nil {
 		return err
 	}
-	defer ref.Release()
-	m := new(message.Message)
-	ref.Record().Decode(m)
 	m.Topic, m.QueueID = c.Topic, 0
 	if pop.SourceOf(c.Topic) == pop.FromTopic {
 		m.Topic = b.popRetryTopic(c.Topic, c.Group)
@@ -461,6 +470,19 @@ func (l *reviveLog) again(c *pop.Checkpoint, offset int64) error {
 	b.stats.put.add(1, int64(len(m.Body)))
 	b.stats.revived.Add(1)
 	return nil
+}
+
+// hasGroup tells whether the group of a checkpoint is there. Of another broker's it may never have been here before.
+func (l *reviveLog) hasGroup(c *pop.Checkpoint) bool {
+	g := l.b.groups.get(c.Group)
+	if g != nil || l.isOwn(c) {
+		return g != nil
+	}
+	g, err := l.b.groups.findOrCreate(c.Group, l.b.options(), l.b.now().UnixMilli())
+	if err != nil {
+		l.b.log.Error("group is not on disk", "group", c.Group, "error", err)
+	}
+	return g != nil
 }
 
 // popRetryTopic is the retry topic that popped messages of the topic come again in.
