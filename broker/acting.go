@@ -118,8 +118,11 @@ func (a *acting) turn(on bool) {
 		b.schedule.start()
 		a.halfs = newTransactor(b)
 		a.halfs.startEscape()
+		b.popper.log.load()
+		b.popper.start()
 	} else {
 		b.schedule.pause()
+		b.popper.close()
 		a.halfs.endEscape()
 		a.halfs = nil
 		b.log.Info("this slave does nothing any more for its master")
@@ -208,6 +211,7 @@ func (b *Broker) takeProgress(ctx context.Context, addr string) error {
 	}
 	offsets.spread()
 	b.offsets.advance(offsets.OffsetTable, func(topic string, queue int32) int64 { return int64(b.store.MaxOffset(topic, queue)) })
+	b.popper.log.load()
 	if err := b.transactions.load(); err != nil {
 		return err
 	}

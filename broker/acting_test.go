@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -267,6 +268,140 @@ func TestSlaveActsForTransactions(t *testing.T) {
 	}
 	if n := other.store.MaxOffset(message.HalfTopic, 0); n != 2 {
 		t.Errorf("%d half messages were sent", n)
+	}
+}
+
+// While its master is gone the first slave gives out messages to those who pop. What its master had given out, and nobody
+// acknowledges, comes again at another master, and so does what the slave gives out; what is acknowledged at the slave does
+// not. The master that comes back goes on behind all that.
+func TestSlaveActsForPops(t *testing.T) {
+	var ahead atomic.Int64 // ms
+	g := startActing(t, func(o *Options) {
+		o.TimerPrecisionMs = 100
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load()) * time.Millisecond) }
+	})
+	master, other := &popBench{bench: g.master}, g.other
+	other.put("Pair", 0, "of the other")
+	master.fill("Pair", "m", 4)
+	short := popHeader("Pair")
+	short.InvisibleTime, short.MaxMsgNums = 60_000, 4
+	first := master.pop(short)
+	if len(first) != 4 {
+		t.Fatalf("popped %v", first)
+	}
+	slave := &popBench{bench: g.slave}
+	slave.wantCode(slave.call(protocol.PopMessage, short, nil), protocol.ServiceNotAvailable)
+	master.fill("Pair", "n", 3)
+	master.put("OnlyHere", 0, "x")
+	g.slave.await("offsets to be copied", func() bool {
+		g.slave.replication.sync.kick()
+		offset, _ := g.slave.offsets.committed("Pair", "g", 0)
+		return offset == 4
+	})
+	g.lose()
+
+	slave.ack(first[0])
+	slave.postpone(first[1], 50*time.Second, false)
+	long := popHeader("Pair")
+	long.InvisibleTime, long.MaxMsgNums = 600_000, 1
+	if got := slave.pop(long); len(got) != 1 || got[0].body != "n0" {
+		t.Fatalf("popped %v", got)
+	}
+	second := slave.pop(short)
+	if len(second) != 2 || second[0].body != "n1" {
+		t.Fatalf("popped %v", second)
+	}
+	slave.ack(second[0])
+	if got := slave.pop(short); got != nil {
+		t.Fatalf("popped %v again at once", got)
+	}
+	slave.wantCode(slave.call(protocol.PopMessage, popHeader("OnlyHere"), nil), protocol.SystemError)
+	if offset, _ := g.slave.offsets.committed("OnlyHere", "g", 0); offset != 0 {
+		t.Errorf("what no other master can give out again is given out, up to %d", offset)
+	}
+	const retry = "%RETRY%g_Pair"
+	if n := other.store.MaxOffset(retry, 0); n != 0 {
+		t.Fatalf("%d messages come again before their time", n)
+	}
+	ahead.Add(65_000)
+	g.slave.popper.log.kick()
+	other.dispatched(retry, 0, 4)
+	g.slave.await("the slave to note that its master's checkpoint is settled", func() bool { return g.slave.popper.log.open.Load() == 0 })
+
+	back := &popBench{bench: g.comeBack()}
+	if n := back.popper.log.open.Load(); n != 0 {
+		t.Errorf("%d pops are open at the master that is back", n)
+	}
+	if got := back.pop(popHeader("Pair")); got != nil {
+		t.Errorf("popped %v from the master that is back", got)
+	}
+	var bodies []string
+	for _, r := range other.messagesIn(retry, 0) {
+		bodies = append(bodies, string(r.Body()))
+		if r.ReconsumeTimes() != 1 || property(r, "ORIGIN_GROUP") != "g" {
+			t.Errorf("%s comes again the %d. time, for %s", r.Body(), r.ReconsumeTimes(), property(r, "ORIGIN_GROUP"))
+		}
+	}
+	if slices.Sort(bodies); !slices.Equal(bodies, []string{"m1", "m2", "m3", "n2"}) {
+		t.Errorf("%q come again", bodies)
+	}
+}
+
+// What is popped for long waits in the timer, and is brought to another master with what is acknowledged of it at the slave.
+func TestSlaveActsForLongPops(t *testing.T) {
+	var stopped atomic.Int64 // ms at which the clock stands, if it does
+	g := startActing(t, func(o *Options) {
+		o.TimerPrecisionMs = 100
+		o.Now = func() time.Time {
+			if at := stopped.Load(); at > 0 {
+				return time.UnixMilli(at)
+			}
+			return time.Now()
+		}
+	})
+	master, slave, other := &popBench{bench: g.master}, &popBench{bench: g.slave}, g.other
+	other.put("Pair", 0, "of the other")
+	master.fill("Pair", "m", 3)
+	long := popHeader("Pair")
+	long.InvisibleTime = 600_000
+	popped := master.pop(long)
+	if len(popped) != 3 {
+		t.Fatalf("popped %v", popped)
+	}
+	slave.await("the slave to have the timer", func() bool {
+		g.slave.copied(g.master)
+		g.slave.replication.sync.kick()
+		return g.slave.timers.timer.Load().Metrics().Pending == 1
+	})
+	g.lose()
+	slave.ack(popped[1])
+	receipt, err := pop.ParseHandle(popped[0].receipt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func() (n int) {
+		for i := range other.popper.log.queues {
+			q := &other.popper.log.queues[i]
+			q.mu.Lock()
+			for _, left := range q.mu.ledger.Left() {
+				n += len(slices.Collect(left))
+			}
+			q.mu.Unlock()
+		}
+		return n
+	}
+	stopped.Store(receipt.VisibleAt() - 500)
+	other.await("the checkpoint", func() bool { return open() == 3 })
+	stopped.Store(receipt.VisibleAt() + 500)
+	other.await("the acknowledgement", func() bool { return open() == 2 })
+	if lag := other.popper.log.inFlight(); len(lag) > 0 {
+		t.Errorf("in flight of the other master's own are %v", lag)
+	}
+	stopped.Store(receipt.VisibleAt() + 5_000)
+	other.popper.log.kick()
+	other.dispatched("%RETRY%g_Pair", 0, 2)
+	if got := bodiesOf(other.messagesIn("%RETRY%g_Pair", 0)); !slices.Equal(got, []string{"m0", "m2"}) {
+		t.Errorf("%q come again", got)
 	}
 }
 

@@ -66,6 +66,9 @@ func newEscape(b *Broker) *escape {
 func (e *escape) put(m *message.Message, done engine.Completion) {
 	p := e.post(m)
 	p.body = bytes.Clone(m.Body)
+	if p.topic == e.b.popper.log.topic {
+		e.b.popper.log.route(p, m)
+	}
 	e.done.Go(func() { done.PutDone(e.send(p)) })
 }
 

@@ -34,7 +34,8 @@ var reviveRetry = [...]time.Duration{
 // A record is written straight to the revive topic, where Java lets the timer put it when its time has come: the ledger
 // knows the times, and every put through the timer is two. Java's revive reads such records as its own: see
 // docs/design/0014-pop.md. What is invisible for long, or finds no room in memory, goes through the timer here too, and is
-// followed when it comes by that way, as are the records that a Java broker has left there.
+// followed when it comes by that way, as are the records that a Java broker has left there. On a slave it runs while that
+// acts for its master.
 type reviveLog struct {
 	b     *Broker
 	topic string
@@ -142,6 +143,9 @@ const parkAfter = 5 * time.Minute
 // add makes a checkpoint durable and open, or leaves it to the timer. The caller holds the lock of its queue and group, and
 // none is open by its key.
 func (l *reviveLog) add(queue int32, c *pop.Checkpoint) engine.PutResult {
+	if l.b.acts() {
+		return l.addElsewhere(c)
+	}
 	if l.full() || c.InvisibleTime >= parkAfter.Milliseconds() {
 		if r, ok := l.park(queue, pop.TagCheckpoint, pop.AppendCheckpoint(nil, c), pop.AppendCheckpointID(nil, c), c.VisibleAt()-parkAhead); ok {
 			return r
@@ -174,10 +178,15 @@ func (l *reviveLog) ack(queue int32, a *pop.Ack, visibleAt int64) engine.PutResu
 		a.Offsets = slices.DeleteFunc(a.Offsets, func(offset int64) bool { return !q.mu.ledger.Holds(&a.Key, offset) })
 	}
 	q.mu.Unlock()
-	if len(a.Offsets) == 0 {
+	switch {
+	case len(a.Offsets) == 0:
 		return engine.PutResult{Status: engine.PutOK}
-	}
-	if !known {
+	case known && l.b.acts():
+		l.strike(queue, a)
+		return engine.PutResult{Status: engine.PutOK}
+	case l.b.acts():
+		return l.ackElsewhere(a, visibleAt)
+	case !known:
 		if r, ok := l.park(queue, a.Tag(), pop.AppendAck(nil, a), pop.AppendAckID(nil, a), visibleAt); ok {
 			return r
 		}
@@ -192,6 +201,17 @@ func (l *reviveLog) ack(queue int32, a *pop.Ack, visibleAt int64) engine.PutResu
 		q.mu.Unlock()
 	}
 	return r
+}
+
+// strike notes on a slave what is done of a checkpoint of its master's. No record says so: what a crash takes of it, or the
+// master does not hear of, comes again.
+func (l *reviveLog) strike(queue int32, a *pop.Ack) {
+	q := &l.queues[queue]
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	before := q.mu.ledger.Len()
+	q.mu.ledger.Strike(a)
+	l.open.Add(int64(q.mu.ledger.Len() - before))
 }
 
 // replace adds a checkpoint in place of the one message of an old one. Between the two records a crash leaves both: the
@@ -413,7 +433,9 @@ func (l *reviveLog) revive(queue int32, d pop.Revival) {
 		}
 		done.Offsets = append(done.Offsets, offset)
 	}
-	if len(done.Offsets) > 0 {
+	if len(done.Offsets) > 0 && l.b.isSlave() {
+		l.strike(queue, done)
+	} else if len(done.Offsets) > 0 {
 		r := l.write(queue, done.Tag(), pop.AppendAck(nil, done))
 		q.mu.Lock()
 		if r.Status.Stored() {
@@ -461,10 +483,15 @@ func (l *reviveLog) again(c *pop.Checkpoint, read messageReader, offset int64) e
 	if !c.Suspended {
 		m.ReconsumeTimes++
 	}
-	if err := b.ensurePopRetry(m.Topic, c.Group); err != nil {
+	var r engine.PutResult
+	if b.acts() {
+		r = l.reviveElsewhere(c, m)
+	} else if err := b.ensurePopRetry(m.Topic, c.Group); err != nil {
 		return err
+	} else {
+		r = b.put(m)
 	}
-	if r := b.put(m); !r.Status.Stored() {
+	if !r.Status.Stored() {
 		return &refusal{putCode(r.Status), putRemark(r, b.options())}
 	}
 	b.stats.put.add(1, int64(len(m.Body)))
@@ -475,7 +502,7 @@ func (l *reviveLog) again(c *pop.Checkpoint, read messageReader, offset int64) e
 // hasGroup tells whether the group of a checkpoint is there. Of another broker's it may never have been here before.
 func (l *reviveLog) hasGroup(c *pop.Checkpoint) bool {
 	g := l.b.groups.get(c.Group)
-	if g != nil || l.isOwn(c) {
+	if g != nil || l.isOwn(&c.Key) {
 		return g != nil
 	}
 	g, err := l.b.groups.findOrCreate(c.Group, l.b.options(), l.b.now().UnixMilli())

@@ -23,7 +23,7 @@ const silentRest = 5 * time.Second
 // reader reads the messages of a checkpoint. Those of another broker's are there: a slave that acted for it gave them out, and
 // left the checkpoint here (Java: EscapeBridge.getMessage).
 func (l *reviveLog) reader(c *pop.Checkpoint) messageReader {
-	if l.isOwn(c) {
+	if l.isOwn(&c.Key) {
 		return func(offset int64) (*message.Message, error) { return l.read(c, offset) }
 	}
 	addr := "" // it is asked for once a checkpoint
@@ -51,8 +51,8 @@ func (l *reviveLog) reader(c *pop.Checkpoint) messageReader {
 }
 
 // isOwn tells whether the messages of a checkpoint are in the own store.
-func (l *reviveLog) isOwn(c *pop.Checkpoint) bool {
-	return c.BrokerName == "" || c.BrokerName == l.b.options().BrokerName
+func (l *reviveLog) isOwn(k *pop.Key) bool {
+	return k.BrokerName == "" || k.BrokerName == l.b.options().BrokerName
 }
 
 // read reads a message of the own store.
