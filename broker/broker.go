@@ -181,7 +181,7 @@ func (b *Broker) open(o *Options) error {
 		b.popper.waits.close()
 		return err
 	}
-	b.schedule.progress, err = openDelayProgress(o.FS, filepath.Join(o.StorePathRootDir, "delayprogress"), b.store.MaxPhyOffset)
+	b.schedule.progress, err = openDelayProgress(o.FS, filepath.Join(o.StorePathRootDir, delayProgressName), b.store.MaxPhyOffset)
 	if err != nil {
 		b.log.Warn("progress of delayed messages cannot be kept; after a crash some may be delivered again", "error", err)
 	}
@@ -289,9 +289,6 @@ func (b *Broker) loadState() {
 		if err := load(); err != nil {
 			b.log.Error("state file is damaged", "error", err)
 		}
-	}
-	if b.roles != nil {
-		b.topics.reign(b.roles.get().Epoch, b.now().UnixMilli())
 	}
 	for name := range b.topics.static {
 		b.log.Warn("a static topic is neither read nor written: its queues are spread over brokers by a mapping, which is not followed", "topic", name)

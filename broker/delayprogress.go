@@ -28,6 +28,9 @@ type delayProgress struct {
 	buf  []byte
 }
 
+// delayProgressName is the file's name below the store's root.
+const delayProgressName = "delayprogress"
+
 const (
 	posDelayLevels  = 8
 	posDelayOffsets = 12

@@ -58,7 +58,7 @@ func (t *timers) start(o *Options) error {
 // open opens the timer, one of a slave that delivers nothing if it is following.
 func (t *timers) open(o *Options, following bool) error {
 	opts := o.timer()
-	opts.Following = following
+	opts.Following, opts.Stopped = following, !t.b.unclean
 	opts.FS, opts.Now = o.FS, o.Now
 	opts.Dropped = func(d timer.Drop) {
 		t.b.log.Error("timer message is dropped", "phyOffset", int64(d.PhyOffset), "error", d.Reason)
@@ -67,7 +67,7 @@ func (t *timers) open(o *Options, following bool) error {
 		t.b.log.Error("timer file is damaged", "file", f.File, "byte", f.Offset, "what", f.Text, "kept", f.Kept, "mended", f.Mended, "error", f.Err)
 	}
 	opts.Failed = func(err error) { t.b.log.Warn("timer task failed; tried again", "error", err) }
-	opened, err := timer.Open(o.StorePathRootDir, &timerQueue{b: t.b}, opts)
+	opened, err := timer.Open(o.StorePathRootDir, newTimerQueue(t.b), opts)
 	if err != nil {
 		return err
 	}
@@ -228,28 +228,29 @@ func (t *timers) congested(opened *timer.Timer, out, limit int64) bool {
 	return n > limit && (n >= 2*limit || rand.Int64N(1000) > 1000*(n-limit)/limit)
 }
 
-// timerQueue is the store as the timer sees it.
-type timerQueue struct {
-	b   *Broker
-	res engine.GetResult
+// timerTopic is the queue of the timer topic in a store, which the timer reads.
+type timerTopic struct {
+	store    *engine.Store
+	get      func(*engine.GetRequest, *engine.GetResult)
+	recordAt func(message.PhyOffset) (engine.Ref, error)
+	damaged  func(at message.QueueOffset, err error) // told of a record that is passed over
+	res      engine.GetResult
 }
 
 // timerBatch bounds the messages that the timer takes in at a time.
 const timerBatch = 256
 
-func (q *timerQueue) MinOffset() message.QueueOffset {
-	return q.b.store.MinOffset(message.TimerTopic, 0)
+func (q *timerTopic) MinOffset() message.QueueOffset {
+	return q.store.MinOffset(message.TimerTopic, 0)
 }
-func (q *timerQueue) MaxOffset() message.QueueOffset {
-	return q.b.store.MaxOffset(message.TimerTopic, 0)
+func (q *timerTopic) MaxOffset() message.QueueOffset {
+	return q.store.MaxOffset(message.TimerTopic, 0)
 }
-func (q *timerQueue) MinPhyOffset() message.PhyOffset { return q.b.store.MinPhyOffset() }
-func (q *timerQueue) MaxPhyOffset() message.PhyOffset { return q.b.store.MaxPhyOffset() }
-func (q *timerQueue) Flush() error                    { return q.b.store.Flush() }
+func (q *timerTopic) MinPhyOffset() message.PhyOffset { return q.store.MinPhyOffset() }
+func (q *timerTopic) MaxPhyOffset() message.PhyOffset { return q.store.MaxPhyOffset() }
 
-func (q *timerQueue) Records(from message.QueueOffset, visit func(message.Record) bool) (message.QueueOffset, error) {
-	q.changed()
-	q.b.cold.Get(&engine.GetRequest{Topic: message.TimerTopic, Offset: from, MaxMsgs: timerBatch}, &q.res)
+func (q *timerTopic) Records(from message.QueueOffset, visit func(message.Record) bool) (message.QueueOffset, error) {
+	q.get(&engine.GetRequest{Topic: message.TimerTopic, Offset: from, MaxMsgs: timerBatch}, &q.res)
 	defer q.res.Release()
 	if q.res.Status != engine.Found {
 		return q.res.NextOffset, nil
@@ -259,7 +260,7 @@ func (q *timerQueue) Records(from message.QueueOffset, visit func(message.Record
 		for len(segment) > 0 {
 			r, err := message.ParseRecord(segment)
 			if err != nil {
-				q.b.log.Error("timer message is dropped: its record is damaged", "queueOffset", int64(next), "error", err)
+				q.damaged(next, err)
 				return next + 1, nil
 			}
 			if !visit(r) {
@@ -272,8 +273,8 @@ func (q *timerQueue) Records(from message.QueueOffset, visit func(message.Record
 	return q.res.NextOffset, nil
 }
 
-func (q *timerQueue) Record(at message.PhyOffset, visit func(message.Record)) error {
-	ref, err := q.b.cold.recordAt(at)
+func (q *timerTopic) Record(at message.PhyOffset, visit func(message.Record)) error {
+	ref, err := q.recordAt(at)
 	if errors.Is(err, engine.ErrNoMessage) {
 		return fmt.Errorf("%w: %w", timer.ErrGone, err)
 	}
@@ -283,6 +284,27 @@ func (q *timerQueue) Record(at message.PhyOffset, visit func(message.Record)) er
 	defer ref.Release()
 	visit(ref.Record())
 	return nil
+}
+
+// timerQueue is the store of a broker as the timer sees it.
+type timerQueue struct {
+	timerTopic
+	b *Broker
+}
+
+func newTimerQueue(b *Broker) *timerQueue {
+	return &timerQueue{b: b, timerTopic: timerTopic{
+		store: b.store, get: b.cold.Get, recordAt: b.cold.recordAt, damaged: func(at message.QueueOffset, err error) {
+			b.log.Error("timer message is dropped: its record is damaged", "queueOffset", int64(at), "error", err)
+		},
+	}}
+}
+
+func (q *timerQueue) Flush() error { return q.b.store.Flush() }
+
+func (q *timerQueue) Records(from message.QueueOffset, visit func(message.Record) bool) (message.QueueOffset, error) {
+	q.changed()
+	return q.timerTopic.Records(from, visit)
 }
 
 // changed tells that messages are taken in or delivered.

@@ -25,7 +25,8 @@ import (
 // The cost is that of a few reads a queue, however long it is. After an error
 // the set can only be closed.
 func (s *Set) Recover(durable, logMin, logEnd message.PhyOffset, trusted bool) error {
-	defer s.alone()()
+	s.syncing.Lock()
+	defer s.syncing.Unlock()
 	if s.recovered.Load() {
 		return fmt.Errorf("consumequeue: recovered already")
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
@@ -48,6 +49,7 @@ type Report struct {
 	Notes []Problem
 	Noted int // how many notes there are, listed or not
 
+	parts     []partReport
 	badQueues map[consumequeue.Key]bool
 	badIndex  bool
 	badState  []string // names of checkpoint files
@@ -98,14 +100,42 @@ func (r *Report) note(file string, offset int64, format string, args ...any) {
 	}
 }
 
+// A Part is something in the folder of a store that the engine knows nothing of: what is built on the store keeps files beside
+// it.
+type Part interface {
+	// Check tells what is wrong with the part's files, and changes none. Of the store messages can be read, and nothing else
+	// may be asked. stopped tells that the last run ended with a clean stop.
+	Check(s *Store, stopped bool) ([]PartProblem, error)
+	// Mend does what the steps of its problems say. The store is open.
+	Mend(s *Store, found []PartProblem) error
+}
+
+// PartProblem is one thing that is wrong with a Part.
+type PartProblem struct {
+	Problem
+	Step string // what Mend does about it
+	Path string // the file that is changed, empty for none
+}
+
+// partReport is what was found of a Part.
+type partReport struct {
+	part  Part
+	found []PartProblem
+}
+
+// mends tells whether Mend changes anything.
+func (p *partReport) mends() bool {
+	return slices.ContainsFunc(p.found, func(f PartProblem) bool { return f.Path != "" })
+}
+
 // Check reads a stopped store and proves its files against each other: every
 // record of the log by its checksum, the queue entry of each record, the ends
 // of the queues, the structure of the index, and that the checkpoints claim no
-// more than is there. It changes nothing. progress,
+// more than is there. Then it has the parts checked. It changes nothing. progress,
 // if not nil, is told the offset reached and the end of the log's files. The
 // error says why the store could not be checked; what is wrong with it is in
 // the Report.
-func Check(dir string, opts *Options, progress func(at, end message.PhyOffset)) (*Report, error) {
+func Check(dir string, opts *Options, progress func(at, end message.PhyOffset), parts ...Part) (*Report, error) {
 	s, err := newStore(dir, opts)
 	if err != nil {
 		return nil, err
@@ -116,6 +146,9 @@ func Check(dir string, opts *Options, progress func(at, end message.PhyOffset)) 
 	}
 	c := checker{store: s, report: &Report{}, progress: progress, lives: map[consumequeue.Key]*queueLife{}, again: map[string]bool{}}
 	err = vfs.Guarded(c.run)
+	if err == nil {
+		err = vfs.Guarded(func() error { return c.checkParts(parts) })
+	}
 	return c.report, errors.Join(err, s.closeFiles())
 }
 
@@ -409,12 +442,17 @@ func (c *checker) checkIndex() error {
 // claims less than there is costs time at the next open, and is no problem.
 func (c *checker) checkState() error {
 	s, r := c.store, c.report
-	if b, err := vfs.ReadFile(s.fs, filepath.Join(s.dir, waymarkName)); err == nil {
-		if _, err := decodeWaymark(b); err != nil {
-			r.addState(s.dir, waymarkName, 0, "%v", err)
+	for _, name := range []string{waymarkName, waymarkName + vfs.BackupSuffix, markName} {
+		b, err := vfs.ReadFile(s.fs, filepath.Join(s.dir, name))
+		if err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			return err
 		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
+		if _, err := decodeWaymark(b); err != nil && len(bytes.Trim(b, "\x00")) > 0 { // zeros take a mark back
+			r.addState(s.dir, name, 0, "%v", err)
+		}
 	}
 	cp, err := s.readCheckpoint()
 	if err != nil || !r.Clean || r.Records == 0 {
@@ -427,6 +465,23 @@ func (c *checker) checkState() error {
 	}
 	if at := cp.LogicsPhysicalOffset; at < 0 || at > c.behindBlank(r.LogEnd) {
 		r.addState(s.dir, checkpointName, checkpointFields-8, "the queues are said to be on disk up to %d, the log ends at %d", at, r.LogEnd)
+	}
+	return nil
+}
+
+func (c *checker) checkParts(parts []Part) error {
+	r := c.report
+	for _, p := range parts {
+		found, err := p.Check(c.store, r.Clean)
+		if err != nil {
+			return err
+		}
+		for _, f := range found {
+			r.add(f.File, f.Offset, "%s", f.Text)
+		}
+		if len(found) > 0 {
+			r.parts = append(r.parts, partReport{p, found})
+		}
 	}
 	return nil
 }

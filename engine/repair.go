@@ -35,21 +35,22 @@ func (s RepairStep) String() string {
 const repairPrefix = "repair-"
 
 // Repair checks a stopped store and has queues and index with problems built
-// again from the log, and checkpoints written again. It tells of each step before it takes the first one, and takes
+// again from the log, and checkpoints written again, and parts
+// mended. It tells of each step before it takes the first one, and takes
 // them only if told to go on. What it replaces is kept; the log is never touched.
 // The second report is of the store as it is then, nil if nothing was done.
-func Repair(dir string, opts *Options, goOn func(*Report, []RepairStep) bool, progress func(at, end message.PhyOffset)) (before, after *Report, err error) {
+func Repair(dir string, opts *Options, goOn func(*Report, []RepairStep) bool, progress func(at, end message.PhyOffset), parts ...Part) (before, after *Report, err error) {
 	s, err := newStore(dir, opts)
 	if err != nil {
 		return nil, nil, err
 	}
-	if before, err = Check(dir, opts, progress); err != nil {
+	if before, err = Check(dir, opts, progress, parts...); err != nil {
 		return nil, nil, err
 	}
 	keep := filepath.Join(dir, repairPrefix+s.opts.Now().Format("20060102-150405"))
 	keys := slices.SortedFunc(maps.Keys(before.badQueues), compareKeys)
 	steps := repairSteps(dir, keep, before, keys)
-	if !goOn(before, steps) || len(keys) == 0 && !before.badIndex && len(before.badState) == 0 {
+	if !goOn(before, steps) || !slices.ContainsFunc(steps, func(s RepairStep) bool { return s.Path != "" }) {
 		return before, nil, nil
 	}
 	for _, step := range steps {
@@ -60,10 +61,17 @@ func Repair(dir string, opts *Options, goOn func(*Report, []RepairStep) bool, pr
 			}
 		}
 	}
-	if err := s.rebuild(keys, before.badIndex); err != nil {
+	for _, name := range before.badState {
+		if name != checkpointName { // what is damaged would be kept as the one before
+			if err := s.fs.Remove(filepath.Join(dir, name)); err != nil {
+				return before, nil, err
+			}
+		}
+	}
+	if err := s.rebuild(keys, before.badIndex, before.parts); err != nil {
 		return before, nil, err
 	}
-	after, err = Check(dir, opts, progress)
+	after, err = Check(dir, opts, progress, parts...)
 	return before, after, err
 }
 
@@ -83,6 +91,17 @@ func repairSteps(dir, keep string, r *Report, keys []consumequeue.Key) (steps []
 		steps = append(steps, RepairStep{
 			Text: fmt.Sprintf("write the %s again", name), Path: filepath.Join(dir, name), Keeps: filepath.Join(keep, name),
 		})
+	}
+	for _, part := range r.parts {
+		for _, f := range part.found {
+			step := RepairStep{Text: f.Step, Path: f.Path}
+			if rel, err := filepath.Rel(dir, f.Path); err == nil && f.Path != "" {
+				step.Keeps = filepath.Join(keep, rel)
+			}
+			if !slices.Contains(steps, step) {
+				steps = append(steps, step)
+			}
+		}
 	}
 	for _, p := range r.Problems {
 		if p.log {
@@ -151,8 +170,8 @@ func copyFile(fsys vfs.FS, from, to string) (err error) {
 	return out.Sync()
 }
 
-// rebuild opens a store, builds queues and perhaps the index again, and closes it.
-func (s *Store) rebuild(keys []consumequeue.Key, reindex bool) (err error) {
+// rebuild opens a store, builds queues and perhaps the index again, has parts mended, and closes it.
+func (s *Store) rebuild(keys []consumequeue.Key, reindex bool, parts []partReport) (err error) {
 	s.opts.ScrubBytesPerSecond = -1
 	if s.reindex = reindex; reindex {
 		if err := s.fs.RemoveAll(filepath.Join(s.dir, "index")); err != nil {
@@ -173,5 +192,10 @@ func (s *Store) rebuild(keys []consumequeue.Key, reindex bool) (err error) {
 			return fmt.Errorf("queue %v: %w", key, err)
 		}
 	}
-	return nil
+	for _, p := range parts {
+		if p.mends() {
+			err = errors.Join(err, p.part.Mend(s, p.found))
+		}
+	}
+	return err
 }

@@ -120,6 +120,9 @@ func (f *EpochFile) Load() (Epochs, error) {
 	return nil, nil
 }
 
+// Name is the path of the file.
+func (f *EpochFile) Name() string { return f.name }
+
 // Save makes s durable. Of no entries there is no file, as in Java's stores.
 func (f *EpochFile) Save(s Epochs) error {
 	if err := s.check(); err != nil {

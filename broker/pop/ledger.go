@@ -86,13 +86,9 @@ func (l *Ledger) Add(offset int64, c *Checkpoint, late bool) {
 
 // Ack applies an ack's record at offset.
 func (l *Ledger) Ack(offset int64, a *Ack) {
-	if l.apply(offset) {
-		l.Strike(a)
+	if !l.apply(offset) {
+		return
 	}
-}
-
-// Strike notes that messages are done, which no record of the log says.
-func (l *Ledger) Strike(a *Ack) {
 	e := l.open[a.Key]
 	if e == nil {
 		return

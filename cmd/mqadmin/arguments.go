@@ -80,35 +80,45 @@ func parseArguments(args []string, stderr io.Writer) (*arguments, int) {
 	return a, daemon.ExitOK
 }
 
-// options are the store's, from the config file and, for the sizes that the files show, from these.
-func (a *arguments) options(stderr io.Writer) (*engine.Options, error) {
+// options are the store's, and its other parts, from the config file and, for the sizes that the files show, from these.
+func (a *arguments) options(stderr io.Writer) (*engine.Options, []engine.Part, error) {
 	if info, err := os.Stat(a.dir); err != nil {
-		return nil, err
+		return nil, nil, err
 	} else if !info.IsDir() {
-		return nil, fmt.Errorf("%s is no folder", a.dir)
+		return nil, nil, fmt.Errorf("%s is no folder", a.dir)
 	}
 	settings := broker.DefaultOptions()
-	settings.MappedFileSizeCommitLog, settings.MappedFileSizeConsumeQueue = 0, 0
+	settings.MappedFileSizeCommitLog, settings.MappedFileSizeConsumeQueue, settings.MappedFileSizeTimerLog = 0, 0, 0
 	if err := daemon.LoadConfig(daemon.NewLogger(stderr), a.configFile, settings); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	logDir := cmp.Or(settings.StorePathCommitLog, filepath.Join(a.dir, "commitlog"))
 	if _, err := os.Stat(logDir); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s holds no store: there is no %s", a.dir, logDir)
+		return nil, nil, fmt.Errorf("%s holds no store: there is no %s", a.dir, logDir)
 	} else if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	logSize, err := usualFileSize(filepath.Join(logDir, "*"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	queueSize, err := usualFileSize(filepath.Join(a.dir, "consumequeue", "*", "*", "*"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	timerSize, err := usualFileSize(filepath.Join(a.dir, "timerlog", "*"))
+	if err != nil {
+		return nil, nil, err
 	}
 	settings.MappedFileSizeCommitLog = cmp.Or(settings.MappedFileSizeCommitLog, logSize)
 	settings.MappedFileSizeConsumeQueue = cmp.Or(settings.MappedFileSizeConsumeQueue, queueSize)
-	return settings.EngineOptions()
+	settings.MappedFileSizeTimerLog = cmp.Or(settings.MappedFileSizeTimerLog, timerSize)
+	options, err := settings.EngineOptions()
+	if err != nil {
+		return nil, nil, err
+	}
+	options.EnsureDefaults()
+	return options, settings.StoreParts(options.FS, a.dir), nil
 }
 
 // usualFileSize gives the size of most files that fit the pattern and are named by an offset, of two that are as frequent the

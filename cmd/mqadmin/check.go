@@ -15,11 +15,11 @@ import (
 const progressInterval = 3 * time.Second
 
 func runCheck(a *arguments, stdout, stderr io.Writer) (int, error) {
-	options, err := a.options(stderr)
+	options, parts, err := a.options(stderr)
 	if err != nil {
 		return 0, err
 	}
-	report, err := engine.Check(a.dir, options, progress(stderr))
+	report, err := engine.Check(a.dir, options, progress(stderr), parts...)
 	if err != nil {
 		return 0, err
 	}

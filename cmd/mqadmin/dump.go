@@ -23,11 +23,10 @@ type dumper struct {
 }
 
 func runDump(a *arguments, stdout, stderr io.Writer) (code int, err error) {
-	options, err := a.options(stderr)
+	options, _, err := a.options(stderr)
 	if err != nil {
 		return 0, err
 	}
-	options.EnsureDefaults()
 	lock, err := options.FS.Lock(filepath.Join(a.dir, "lock"))
 	if err != nil {
 		return 0, fmt.Errorf("the store in %s is in use: %w", a.dir, err)

@@ -18,17 +18,18 @@ const usage = `Usage: mqadmin store check  [flags] DIR
        mqadmin setBrokerRole   -b ADDR -m ID -e EPOCH [-a ADDR] [-s IDS]
 
 check proves the files of a stopped store against each other: every record of
-the log, the entries of all consume queues, the index, the checkpoints. Exit
-code 1 says that something is wrong.
+the log, the entries of all consume queues, the index, the checkpoints, the
+timers, and whether the files below config can be read. Exit code 1 says that
+something is wrong.
 
   -c FILE        the broker's settings: file sizes that cannot be seen from the
                  files themselves, other folders, delay levels
   --json         the report as JSON
 
 repair checks a stopped store too, and says what it would build again from the
-log: queues, index and checkpoints that have problems. With --apply it does so, and keeps what
-was there in a folder of its own in the store, which nobody reads. It never
-touches the log.
+log, or put right: queues, index, checkpoints, timers and files below config that
+have problems. With --apply it does so, and keeps what was there in a folder of
+its own in the store, which nobody reads. It never touches the log.
 
   -c FILE        the same
   --apply        do it

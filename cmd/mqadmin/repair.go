@@ -10,7 +10,7 @@ import (
 )
 
 func runRepair(a *arguments, stdout, stderr io.Writer) (int, error) {
-	options, err := a.options(stderr)
+	options, parts, err := a.options(stderr)
 	if err != nil {
 		return 0, err
 	}
@@ -32,7 +32,7 @@ func runRepair(a *arguments, stdout, stderr io.Writer) (int, error) {
 			say("nothing was done; --apply does it\n")
 		}
 		return a.apply && failed == nil
-	}, progress(stderr))
+	}, progress(stderr), parts...)
 	if err != nil {
 		return 0, err
 	}

@@ -47,6 +47,7 @@ type aside struct {
 	fs         vfs.FS
 	root, keep string
 	made       bool // the folder keep is there
+	cut        bool // files of the log were put there
 	found      func(Fault)
 }
 
@@ -92,6 +93,7 @@ func (a *aside) logFiles(want int64) error {
 	if first < 0 || first == len(names)-1 && sizes[names[first]] == 0 { // the log drops an empty last one, as Java does
 		return nil
 	}
+	a.cut = true
 	for _, name := range slices.Backward(names[first:]) {
 		if err := a.put(filepath.Join(dir, name), logName+"-"+name, sizes[name], want); err != nil {
 			return err

@@ -36,7 +36,7 @@ func (t *Timer) Check() error {
 		}
 		delete(last, s.time)
 		return s
-	})
+	}, nil)
 	for time, pos := range last {
 		fault(pos, "slot %d does not know of the unit", time)
 	}

@@ -1,6 +1,7 @@
 package timer
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -16,6 +17,8 @@ type checkpointFile struct {
 	fs              vfs.FS
 	named           bool // the names of the files are durable
 	known           bool // check has what was written last, or was found
+	noCheck         bool // check was found with bytes that are none
+	noProgress      bool // the same of progress
 
 	// delivered is what was written to progress last, empty when that is not known. The run goroutine's.
 	delivered []byte
@@ -43,6 +46,7 @@ func openCheckpoint(fsys vfs.FS, root string) (f *checkpointFile, c Checkpoint, 
 		known = c.VersionCounter > 0 || c.ReadTime > 0
 		f.known = true
 	}
+	f.noCheck = err != nil && !empty(b[:n])
 	var pb [progressSize]byte
 	n, err = readFull(f.progress, pb[:])
 	if err != nil {
@@ -51,9 +55,15 @@ func openCheckpoint(fsys vfs.FS, root string) (f *checkpointFile, c Checkpoint, 
 	if found, ok := decodeProgress(pb[:n]); ok {
 		return f, c, found, known, nil
 	}
+	f.noProgress = !empty(pb[:n])
 	p = progress{slotPhy: noPhy, latePhy: noPhy}
 	return f, c, p, known, nil
 }
+
+// empty tells that nothing was ever written to bytes of a file.
+func empty(b []byte) bool { return bytes.Count(b, zero) == len(b) }
+
+var zero = []byte{0}
 
 func (f *checkpointFile) checkPath() string { return filepath.Join(f.dir, checkpointName) }
 func (f *checkpointFile) progressPath() string {

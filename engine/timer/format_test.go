@@ -70,15 +70,22 @@ func TestGoldenFiles(t *testing.T) {
 			if units < 3 || len(man.TimerWheel.NonEmptySlots) < 3 {
 				t.Fatalf("%d units, %d slots", units, len(man.TimerWheel.NonEmptySlots))
 			}
-			checkGolden(t, root, c.ReadTime)
+			checkGolden(t, root, c.ReadTime, name == golden.Clean)
 		})
 	}
 }
 
-// checkGolden proves that Java's files keep our invariants.
-func checkGolden(t *testing.T, root string, now int64) {
+// checkGolden proves that Java's files keep our invariants, and have nothing that a scrub would mend.
+func checkGolden(t *testing.T, root string, now int64, stopped bool) {
 	t.Helper()
 	s := goldenStore(t, root)
+	found, err := Verify(root, s, &Options{
+		FS: vfs.NewScratchFS(vfs.OS), LogFileSize: 1040, Now: func() time.Time { return time.UnixMilli(now) }, Stopped: stopped,
+		Damaged: func(f Fault) { t.Error(f) }, Failed: func(err error) { t.Error(err) },
+	})
+	if found != 0 || err != nil {
+		t.Errorf("%d faults, %v", found, err)
+	}
 	tm, err := open(root, s, &Options{LogFileSize: 1040, Now: func() time.Time { return time.UnixMilli(now) }, Failed: func(err error) { t.Error(err) }})
 	if err != nil {
 		t.Fatal(err)

@@ -78,6 +78,20 @@ func (l *unitLog) bytes(pos int64) ([]byte, error) {
 	return nil, nil
 }
 
+// before is the position of the unit before the one at a position.
+func (l *unitLog) before(pos int64) int64 {
+	if size := l.queue.FileSize(); pos%size == 0 {
+		return pos - size + (size-blankSize)/unitSize*unitSize - unitSize
+	}
+	return pos - unitSize
+}
+
+// isHole tells whether nothing was ever written to where a unit may be.
+func (l *unitLog) isHole(pos int64) bool {
+	b, err := l.bytes(pos)
+	return err == nil && len(b) >= unitSize && empty(b[:unitSize])
+}
+
 // hasUnitAt tells whether a position is one that a unit has, be it damaged.
 func (l *unitLog) hasUnitAt(pos int64) bool {
 	size := l.queue.FileSize()

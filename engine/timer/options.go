@@ -21,6 +21,8 @@ type Options struct {
 	RollWindow int64
 	// Following is for the timer of a slave: it takes in what its master has taken in (Timer.Follow), and delivers nothing.
 	Following bool
+	// Stopped says that whoever had the files last stopped in order: what does not agree then is damage, and is told.
+	Stopped bool
 	// LogFileSize is the size of a file of the timer log in bytes; 0 is 100 MiB.
 	LogFileSize int64
 	// FlushInterval is the time after which what changed is made durable; 0 is a second.

@@ -28,6 +28,9 @@ func (t *Timer) recover(check Checkpoint, p progress, known bool) error {
 		from = 0 // all slots are made from the log
 	}
 	end, err := t.readTail(from, check.LogPos)
+	if err == nil && known && t.opts.Stopped {
+		err = t.mendCheckpoint(&check, p, end)
+	}
 	if err != nil {
 		return err
 	}
@@ -49,7 +52,7 @@ func (t *Timer) recover(check Checkpoint, p progress, known bool) error {
 		}
 	}
 	// Slots that are delivered by now, but not for certain, may yet be read once more: after another power loss.
-	if err := t.mendSlots(from, end, begin.readTime/t.opts.Precision); err != nil {
+	if err := t.mendSlots(from, end, begin.readTime/t.opts.Precision, t.opts.Stopped && end >= check.LogPos); err != nil {
 		return err
 	}
 	t.state.queueOffset = min(max(check.QueueOffset, t.queue.MinOffset()), max(t.queue.MaxOffset(), t.queue.MinOffset()))
@@ -70,23 +73,61 @@ func (t *Timer) recover(check Checkpoint, p progress, known bool) error {
 	}
 	t.flushed.progress = progress{readTime: -1} // unlike any: the next flush writes
 	t.flushed.readTime.Store(t.state.readTime)
+	if t.flushed.file.noProgress {
+		return t.flushed.file.replaceProgress(t.state.progress)
+	}
 	return nil
 }
+
+// mendCheckpoint tells of what a checkpoint claims that cannot be so when the one that wrote it stopped in order, and puts it
+// right where it would mislead. A position of the log that is too far, or not far enough, is found out by reading. end is that
+// of the log.
+func (t *Timer) mendCheckpoint(c *Checkpoint, p progress, end int64) error {
+	tell := func(field int64, format string, args ...any) {
+		t.opts.Damaged(Fault{File: t.flushed.file.checkPath(), Offset: 8 * field, Text: fmt.Sprintf(format, args...), Mended: true})
+		t.flushed.file.noCheck = true
+	}
+	if c.LogPos != end && !t.cut {
+		tell(1, "the timer log is said to be on disk up to %d, its units end at %d", c.LogPos, end)
+	}
+	behind, err := t.behindUnits(end)
+	if err == nil && c.LogPos < end && c.QueueOffset >= behind {
+		c.LogPos, t.replay.units = end, nil
+	}
+	switch last := t.queue.MaxOffset(); {
+	case err != nil:
+		return err
+	case c.QueueOffset < behind && c.LogPos == end:
+		tell(2, "messages are said to be taken in up to %d, the last unit is of the one before %d", c.QueueOffset, behind)
+		c.QueueOffset = behind
+	case c.QueueOffset > last && last > 0:
+		tell(2, "messages are said to be taken in up to %d, the queue ends at %d", c.QueueOffset, last)
+	}
+	counts := p.logEnd > 0 && p.logEnd <= t.queue.MaxPhyOffset()
+	switch written := c.VersionTime; {
+	case counts && p.readTime > c.ReadTime:
+		tell(0, "slots are said to be delivered before %d, and are before %d", c.ReadTime, p.readTime)
+		c.ReadTime = p.readTime
+	case written > 0 && c.ReadTime > written+t.opts.Precision && !(counts && p.readTime == c.ReadTime):
+		tell(0, "slots are said to be delivered before %d, and that was written at %d", c.ReadTime, written)
+		c.ReadTime = max(written-readLag, 0)
+		if counts {
+			c.ReadTime = max(c.ReadTime, p.readTime)
+		}
+	}
+	return nil
+}
+
+// readLag is how far the read time may be behind the clock, at most, when a timer is stopped: ms.
+const readLag = 60_000
 
 // behindUnits is the offset of the queue behind the message of the last unit before the end of the log: messages are taken
 // in in order. Where that is not known it is the queue's beginning, and some are taken in twice.
 func (t *Timer) behindUnits(end int64) (next message.QueueOffset, err error) {
 	next = t.queue.MinOffset()
-	if end <= t.log.queue.MinOffset() {
-		return next, nil
-	}
-	last := unit{phy: noPhy}
-	size := t.log.queue.FileSize()
-	_, err = t.log.walk((end-1)/size*size, func(pos int64, u unit) bool {
-		last = u
-		return pos+unitSize < end
-	})
-	if err != nil || last.phy < 0 {
+	defer t.log.release()
+	last, err := t.log.unit(t.log.before(end))
+	if err != nil {
 		return next, nil
 	}
 	err = t.queue.Record(last.phy, func(r message.Record) { next = max(next, r.QueueOffset()+1) })
@@ -134,11 +175,12 @@ func (t *Timer) readTail(from, durable int64) (end int64, err error) {
 	return end, damage
 }
 
-// unitStart is the position at which to begin to read for the units from pos on.
+// unitStart is the position at which to begin to read for the units from pos on: that of a unit, or behind one.
 func (t *Timer) unitStart(pos int64) int64 {
-	pos = min(max(pos, t.log.queue.MinOffset()), t.log.end())
-	if inFile := pos % t.log.queue.FileSize(); inFile%unitSize != 0 {
-		pos -= inFile
+	begin, size := t.log.queue.MinOffset(), t.log.queue.FileSize()
+	pos = min(max(pos, begin), t.log.end())
+	for pos > begin && (pos%size%unitSize != 0 || t.log.isHole(t.log.before(pos))) {
+		pos = (pos - 1) / size * size
 	}
 	return pos
 }
@@ -158,9 +200,13 @@ func (t *Timer) agrees(u unit) (ok bool, err error) {
 
 // mendSlots makes the slots agree with the log from a position on. Slots may be older than the log, or name units behind
 // its end. Those before the time read do not matter any more.
-func (t *Timer) mendSlots(from, end, read int64) error {
-	bad := map[int64]slot{} // those that name a unit behind the end, by time, as they are to be
+// With whole, log and wheel are as they were left in order, and what does not agree is told as damage.
+func (t *Timer) mendSlots(from, end, read int64, whole bool) error {
+	bad := map[int64]slot{} // those that are to be made again, by time, as they are to be
 	first := end
+	tell := func(time int64, format string, args ...any) {
+		t.opts.Damaged(Fault{File: t.wheel.path, Offset: time % t.wheel.total * slotSize, Text: "slot: " + fmt.Sprintf(format, args...), Mended: true})
+	}
 	t.wheel.each(read, func(s slot) slot {
 		if s.last < end && s.first >= 0 {
 			return s
@@ -168,8 +214,16 @@ func (t *Timer) mendSlots(from, end, read int64) error {
 		if s.first >= 0 && s.first < end {
 			first = min(first, s.first)
 		}
+		if whole {
+			tell(s.time, "its units are said to lie between %d and %d, the log ends at %d", s.first, s.last, end)
+			first = 0
+		}
 		bad[s.time] = slot{time: s.time, first: noPos, last: noPos}
 		return slot{}
+	}, func(time int64, s slot) {
+		tell(time, "it has the time %d, which is none of its", s.time)
+		first = 0
+		bad[time] = slot{time: time, first: noPos, last: noPos}
 	})
 	if len(bad) > 0 {
 		from = min(from, first)
@@ -186,6 +240,9 @@ func (t *Timer) mendSlots(from, end, read int64) error {
 		}
 		if time < read || s.last >= pos {
 			return true
+		}
+		if isBad && u.prev == noPos {
+			s.first, s.num = pos, 0 // what is before it was delivered before a clock was set back
 		}
 		if s.first < 0 {
 			s.first = pos

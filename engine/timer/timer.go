@@ -49,6 +49,7 @@ type Timer struct {
 		readTime   atomic.Int64
 	}
 
+	cut    bool // files of the log were put aside when it was opened
 	work   work // the run goroutine's
 	replay replay
 	follow follow
@@ -92,10 +93,16 @@ func open(root string, q Queue, opts *Options) (*Timer, error) {
 		return nil, fmt.Errorf("timer: %w", err)
 	}
 	t.flushed.file, t.flushed.check = file, check
+	for path, damaged := range map[string]bool{file.checkPath(): file.noCheck, file.progressPath(): file.noProgress} {
+		if damaged {
+			t.opts.Damaged(Fault{File: path, Text: "its bytes are none that a timer writes", Mended: true})
+		}
+	}
 	put := aside{fs: t.opts.FS, root: root, keep: filepath.Join(root, asidePrefix+t.opts.Now().Format("20060102-150405")), found: t.opts.Damaged}
 	if err := errors.Join(put.wheelFile(2*t.opts.slots*slotSize), put.logFiles(t.opts.LogFileSize)); err != nil {
 		return nil, errors.Join(fmt.Errorf("timer: %w", err), file.close())
 	}
+	t.cut = put.cut
 	if t.wheel, err = openWheel(t.opts.FS, filepath.Join(root, wheelName), 2*t.opts.slots); err != nil {
 		return nil, errors.Join(fmt.Errorf("timer: %w", err), file.close())
 	}

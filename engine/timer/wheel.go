@@ -135,6 +135,20 @@ func (w *wheel) clear(from, to int64) {
 	}
 }
 
+// nextUsed returns the first place from one on that usedAt may find used, below end.
+func (w *wheel) nextUsed(place, end int64) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for place < end {
+		word := w.mu.used[place/64] >> (place % 64)
+		if word != 0 {
+			return min(place+int64(bits.TrailingZeros64(word)), end)
+		}
+		place += 64 - place%64
+	}
+	return end
+}
+
 // usedAt returns the slot at a place of the wheel, if it may hold what is not delivered.
 func (w *wheel) usedAt(place int64) (s slot, used bool) {
 	w.mu.Lock()
@@ -183,13 +197,22 @@ func (w *wheel) next(from, to int64) (time int64, ok bool) {
 }
 
 // each calls visit with every slot that holds its own time and one of the times from from on for one round. It keeps what
-// visit returns; a slot with the time 0 is an empty one.
-func (w *wheel) each(from int64, visit func(slot) slot) {
+// visit returns; a slot with the time 0 is an empty one. One that holds a time that is none of its is emptied, and misplaced,
+// if not nil, called with it and the time that it stands for.
+func (w *wheel) each(from int64, visit func(slot) slot, misplaced func(time int64, s slot)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := int64(0); i < int64(len(w.mu.data))/slotSize; i++ {
+		if i%64 == 0 && empty(w.mu.data[i*slotSize:min((i+64)*slotSize, int64(len(w.mu.data)))]) {
+			i += 63 // most are
+			continue
+		}
 		b := w.mu.data[i*slotSize : (i+1)*slotSize]
 		s := decodeSlot(b)
+		if s.time%w.total != i && s.time != 0 && misplaced != nil {
+			clear(b)
+			misplaced(from+(i-from%w.total+w.total)%w.total, s)
+		}
 		if s.time < from || s.time >= from+w.total || s.time%w.total != i || s.time == 0 {
 			continue
 		}

@@ -6,6 +6,8 @@
 // there in between, and makes of it the file systems that a crash may leave.
 // FaultFS wraps another FS and fails, cuts short or delays the operations that
 // its rules name. ColdFS wraps another and has a page cache that can be emptied.
+// ScratchFS wraps another and keeps what is written in memory, for tools that
+// try what would be done.
 // Anonymous is memory without a file, outside the Go heap.
 // Shutdown cuts the power of a real file system, for tests.
 //

@@ -32,6 +32,19 @@ func Anonymous(n int) (Mapping, error) {
 }
 
 func (f *osFile) Map(off int64, n int, writable bool) (Mapping, error) {
+	prot := unix.PROT_READ
+	if writable {
+		prot |= unix.PROT_WRITE
+	}
+	return f.mmap(off, n, prot, unix.MAP_SHARED)
+}
+
+// mapPrivate maps the first n bytes to be written to by this process alone, be the file opened for reading only.
+func (f *osFile) mapPrivate(n int) (Mapping, error) {
+	return f.mmap(0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
+}
+
+func (f *osFile) mmap(off int64, n, prot, flags int) (Mapping, error) {
 	if err := f.begin("mmap"); err != nil {
 		return nil, err
 	}
@@ -46,16 +59,12 @@ func (f *osFile) Map(off int64, n int, writable bool) (Mapping, error) {
 	if off > size || int64(n) > size-off {
 		return nil, pathError("mmap", f.name, ErrShortFile)
 	}
-	prot := unix.PROT_READ
-	if writable {
-		prot |= unix.PROT_WRITE
-	}
-	data, err := unix.Mmap(f.fd, off, n, prot, unix.MAP_SHARED)
+	data, err := unix.Mmap(f.fd, off, n, prot, flags)
 	if err != nil {
 		return nil, pathError("mmap", f.name, err)
 	}
 	addRegion(data, f.name)
-	return &osMapping{name: f.name, data: data, writable: writable, file: f, off: off}, nil
+	return &osMapping{name: f.name, data: data, writable: prot&unix.PROT_WRITE != 0, file: f, off: off}, nil
 }
 
 func (m *osMapping) Bytes() []byte {
