@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,9 +19,12 @@ import (
 // know it.
 const standBack = 15 * time.Second
 
-// acting has the slave with the smallest id deliver, while its master is gone, what is due of the master's: delayed messages
-// and timers, to other masters of their topics (Java's acting master with enableRemoteEscape). It is nil when the settings
-// do not ask for it.
+// returnPatience bounds how long a master that comes back waits for the slave to end what it does, and to tell what it did.
+const returnPatience = 3 * escapeTimeout
+
+// acting has the slave with the smallest id do, while its master is gone, what is due of the master's: delayed messages,
+// timers and half messages go to other masters of their topics, and what is popped and not acknowledged comes again there
+// (Java's acting master with enableRemoteEscape). It is nil when the settings do not ask for it.
 type acting struct {
 	b      *Broker
 	escape *escape
@@ -29,7 +33,8 @@ type acting struct {
 	done   sync.WaitGroup
 
 	turning sync.Mutex
-	until   int64 // Unix ms until which the slave stands back; under turning
+	until   int64       // Unix ms until which the slave stands back; under turning
+	halfs   *transactor // sends half messages while the slave acts; under turning
 	on      atomic.Bool
 }
 
@@ -111,8 +116,15 @@ func (a *acting) turn(on bool) {
 	if on {
 		b.log.Warn("the master is gone: this slave delivers what is due of it to other brokers")
 		b.schedule.start()
+		a.halfs = newTransactor(b)
+		a.halfs.startEscape()
+		b.popper.log.load()
+		b.popper.start()
 	} else {
 		b.schedule.pause()
+		b.popper.close()
+		a.halfs.endEscape()
+		a.halfs = nil
 		b.log.Info("this slave does nothing any more for its master")
 	}
 	if err := b.timers.restart(); err != nil {
@@ -159,7 +171,7 @@ func (b *Broker) masterReturns(o *Options) {
 			b.log.Error("timers cannot be opened anew", "error", err)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), escapeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), returnPatience)
 	defer cancel()
 	group, err := b.registrar.group(ctx)
 	delete(group, protocol.MasterID) // what the name servers remember of this broker
@@ -180,7 +192,7 @@ func (b *Broker) masterReturns(o *Options) {
 // mayReturn tells of a master that a slave may have acted for it. Its timers deliver nothing before that is known.
 func (b *Broker) mayReturn(o *Options) bool { return !b.isSlave() && o.EnableSlaveActingMaster }
 
-// takeProgress goes on where a slave is, if that is further.
+// takeProgress goes on where a slave is, if that is further. Nothing is served yet, and nothing runs.
 func (b *Broker) takeProgress(ctx context.Context, addr string) error {
 	get := func(code protocol.RequestCode) (*remoting.Command, error) {
 		resp, err := b.registrar.client.Call(ctx, addr, remoting.NewRequest(code))
@@ -189,7 +201,21 @@ func (b *Broker) takeProgress(ctx context.Context, addr string) error {
 		}
 		return resp, err
 	}
-	resp, err := get(protocol.GetAllDelayOffset)
+	resp, err := get(protocol.GetAllConsumerOffset)
+	if err != nil {
+		return err
+	}
+	var offsets offsetsFile
+	if err := protocol.UnmarshalJSON(resp.Body, &offsets); err != nil {
+		return err
+	}
+	offsets.spread()
+	b.offsets.advance(offsets.OffsetTable, func(topic string, queue int32) int64 { return int64(b.store.MaxOffset(topic, queue)) })
+	b.popper.log.load()
+	if err := b.transactions.load(); err != nil {
+		return err
+	}
+	resp, err = get(protocol.GetAllDelayOffset)
 	if err != nil {
 		return err
 	}
@@ -207,6 +233,23 @@ func (b *Broker) takeProgress(ctx context.Context, addr string) error {
 		return err
 	}
 	return b.timers.catchUp(ctx, check)
+}
+
+// advance moves offsets to those of a slave that are further, as far as the queues go: consumers went on there, and what the
+// slave did of the broker's own work is noted by such too.
+func (t *offsetTable) advance(table map[string]map[int32]int64, end func(topic string, queue int32) int64) {
+	for key, queues := range table {
+		topic, group, ok := strings.Cut(key, groupSeparator)
+		if !ok {
+			continue
+		}
+		for queue, offset := range queues {
+			own, had := t.committed(topic, group, queue)
+			if last := end(topic, queue); last > 0 && (!had || min(offset, last) > own) {
+				t.commit(topic, group, queue, min(offset, last))
+			}
+		}
+	}
 }
 
 // advance moves the levels to where a slave has delivered them, as far as the queues go.

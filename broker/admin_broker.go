@@ -106,6 +106,7 @@ func (b *Broker) runtimeInfo(c *call) error {
 		"commitLogDiskRatio":              ratio(m.DiskUsedPercent),
 		"consumeQueueDiskRatio":           ratio(m.DiskUsedPercent),
 		"dispatchBehindBytes":             number(m.DispatchBehindBytes),
+		"putsWaitedForDispatch":           number(m.PutHeldBack),
 		"remainHowManyDataToFlush":        sizeText(int64(m.MaxPhyOffset - m.FlushedOffset)),
 		"earliestMessageTimeStamp":        number(b.earliestLogTime()),
 		"pageCacheLockTimeMills":          "0",

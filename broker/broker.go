@@ -290,6 +290,9 @@ func (b *Broker) loadState() {
 			b.log.Error("state file is damaged", "error", err)
 		}
 	}
+	if b.roles != nil {
+		b.topics.reign(b.roles.get().Epoch, b.now().UnixMilli())
+	}
 	for name := range b.topics.static {
 		b.log.Warn("a static topic is neither read nor written: its queues are spread over brokers by a mapping, which is not followed", "topic", name)
 	}

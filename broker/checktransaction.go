@@ -35,7 +35,7 @@ func (t *transactor) round() {
 	t.mu.Unlock()
 	end := t.b.store.MaxOffset(message.HalfTopic, transactionQueue)
 	for from < end {
-		batch, next, err := t.decide(from, end, now, policy)
+		batch, next, err := t.decide(from, end, func(r message.Record) *checking { return t.look(r, now, policy) })
 		if err == nil {
 			err = t.carryOut(batch)
 		}
@@ -84,8 +84,8 @@ func (t *transactor) survey() {
 	close(t.surveyed)
 }
 
-// decide collects what is to be done about the half messages from an offset on, and says where to go on.
-func (t *transactor) decide(from, end message.QueueOffset, now int64, policy transaction.Policy) (batch []*checking, next message.QueueOffset, err error) {
+// decide collects what look finds to be done about the half messages from an offset on, and says where to go on.
+func (t *transactor) decide(from, end message.QueueOffset, look func(message.Record) *checking) (batch []*checking, next message.QueueOffset, err error) {
 	next = from
 	size := 0
 	full := func() bool { return len(batch) >= checkBatch || size >= checkBatchBytes }
@@ -97,7 +97,7 @@ func (t *transactor) decide(from, end message.QueueOffset, now int64, policy tra
 			break
 		}
 		err = t.scan(message.HalfTopic, next, end, func(r message.Record) bool {
-			if c := t.look(r, now, policy); c != nil {
+			if c := look(r); c != nil {
 				batch, size = append(batch, c), size+len(r)
 			}
 			next = r.QueueOffset() + 1
@@ -130,11 +130,8 @@ func (t *transactor) gone(from, to message.QueueOffset, cause string) {
 // look decides on one half message; nil when there is nothing to do about it.
 func (t *transactor) look(r message.Record, now int64, policy transaction.Policy) *checking {
 	half, faulty := transaction.ParseHalf(r)
-	t.mu.Lock()
-	pending := t.mu.ledger.Pending(&half)
-	t.mu.Unlock()
 	action := transaction.Wait
-	if pending {
+	if t.pending(&half) {
 		action = policy.Decide(&half, now)
 	}
 	if action == transaction.Wait {
@@ -145,6 +142,13 @@ func (t *transactor) look(r message.Record, now int64, policy transaction.Policy
 		action = transaction.Discard
 	}
 	return newChecking(slices.Clone(r), t.b, action == transaction.Discard)
+}
+
+// pending tells whether a half message is to be decided on.
+func (t *transactor) pending(half *transaction.Half) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mu.ledger.Pending(half)
 }
 
 // newChecking makes the copy of a half message: for the half queue, or for the topic of those that are given up. The record

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ type escape struct {
 	}
 }
 
-// escapeTargets are the queues of other masters that a topic has, and whose turn it is.
+// escapeTargets are the queues of other masters that a topic has, in order, and whose turn it is.
 type escapeTargets struct {
 	queues []escapeQueue
 	next   int
@@ -43,8 +44,16 @@ type escapeTargets struct {
 }
 
 type escapeQueue struct {
-	addr string
-	id   int32
+	broker, addr string
+	id           int32
+}
+
+// A post is a message on its way to another master.
+type post struct {
+	topic  string
+	header protocol.SendMessageRequestHeader
+	body   []byte
+	queue  func(context.Context) (escapeQueue, error) // where it is to go
 }
 
 func newEscape(b *Broker) *escape {
@@ -55,28 +64,38 @@ func newEscape(b *Broker) *escape {
 
 // put sends a message of which nothing is used once put returns.
 func (e *escape) put(m *message.Message, done engine.Completion) {
-	topic, properties := escaped(m)
-	header := protocol.SendMessageRequestHeader{
-		ProducerGroup: producerOf(m, e.b.options()), Topic: []byte(topic), DefaultTopic: []byte(message.AutoCreateTopic), DefaultTopicQueueNums: 4,
-		SysFlag: int32(m.SysFlag), BornTimestamp: m.BornTimestamp, Flag: m.Flag, Properties: properties,
-		ReconsumeTimes: protocol.Some(m.ReconsumeTimes),
+	p := e.post(m)
+	p.body = bytes.Clone(m.Body)
+	if p.topic == e.b.popper.log.topic {
+		e.b.popper.log.route(p, m)
 	}
-	body := bytes.Clone(m.Body)
-	e.done.Go(func() {
-		e.slots <- struct{}{}
-		status, err := e.send(topic, &header, body)
-		<-e.slots
-		done.PutDone(engine.PutResult{Status: status, Err: err})
-	})
+	e.done.Go(func() { done.PutDone(e.send(p)) })
+}
+
+// post is a message as it is sent, to any queue of its topic. It has the message's body.
+func (e *escape) post(m *message.Message) *post {
+	topic, properties := escaped(m)
+	return &post{
+		topic: topic, body: m.Body,
+		header: protocol.SendMessageRequestHeader{
+			ProducerGroup: producerOf(m, e.b.options()), Topic: []byte(topic), DefaultTopic: []byte(message.AutoCreateTopic), DefaultTopicQueueNums: 4,
+			SysFlag: int32(m.SysFlag), BornTimestamp: m.BornTimestamp, Flag: m.Flag, Properties: properties,
+			ReconsumeTimes: protocol.Some(m.ReconsumeTimes),
+		},
+		queue: func(ctx context.Context) (escapeQueue, error) { return e.turn(ctx, topic) },
+	}
 }
 
 // close waits for what is under way.
 func (e *escape) close() { e.done.Wait() }
 
 // escaped is where a message goes, and with which properties: those by which it waited would have it wait again. One that
-// goes round in the timer wheel is sent as what it is at last.
+// goes round in the timer wheel is sent as what it is at last. A half message is one elsewhere, and waits as it did.
 func escaped(m *message.Message) (topic string, p message.Properties) {
 	topic, p = m.Topic, bytes.Clone(m.Properties)
+	if m.SysFlag.Transaction() == message.TransactionPrepared {
+		return topic, p
+	}
 	due := ""
 	if topic == message.TimerTopic {
 		real, _ := p.Get(message.PropertyRealTopic)
@@ -104,21 +123,30 @@ func producerOf(m *message.Message, o *Options) []byte {
 	return []byte("InnerProducerGroup_" + o.BrokerName + "_" + strconv.FormatInt(o.BrokerID, 10))
 }
 
-// send has the next queue's master take a message.
-func (e *escape) send(topic string, header *protocol.SendMessageRequestHeader, body []byte) (engine.PutStatus, error) {
+// send has another master take a message.
+func (e *escape) send(p *post) engine.PutResult {
+	e.slots <- struct{}{}
+	defer func() { <-e.slots }()
+	status, err := e.deliver(p)
+	if err != nil {
+		e.forget()
+	}
+	return engine.PutResult{Status: status, Err: err}
+}
+
+func (e *escape) deliver(p *post) (engine.PutStatus, error) {
 	ctx, cancel := context.WithTimeout(e.b.registrar.ctx, escapeTimeout)
 	defer cancel()
-	q, err := e.target(ctx, topic)
+	q, err := p.queue(ctx)
 	if err != nil {
 		return engine.PutToRemoteBrokerFail, err
 	}
-	header.QueueID = q.id
+	p.header.QueueID = q.id
 	req := remoting.NewRequest(protocol.SendMessageV2)
-	header.EncodeV2(&req.Fields)
-	req.Body = body
+	p.header.EncodeV2(&req.Fields)
+	req.Body = p.body
 	resp, err := e.b.registrar.client.Call(ctx, q.addr, req)
 	if err != nil {
-		e.forget(topic)
 		return engine.PutToRemoteBrokerFail, err
 	}
 	switch resp.ResponseCode() {
@@ -127,33 +155,21 @@ func (e *escape) send(topic string, header *protocol.SendMessageRequestHeader, b
 	case protocol.MessageIllegal:
 		return engine.MessageIllegal, &refusal{resp.ResponseCode(), resp.Remark}
 	}
-	e.forget(topic)
 	return engine.PutToRemoteBrokerFail, fmt.Errorf("%s: %w", q.addr, &refusal{resp.ResponseCode(), resp.Remark})
 }
 
-func (e *escape) forget(topic string) {
+// forget has routes asked for anew, after something went wrong by them.
+func (e *escape) forget() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.mu.routes, topic)
+	clear(e.mu.routes)
 }
 
-// target is the queue whose turn it is.
-func (e *escape) target(ctx context.Context, topic string) (escapeQueue, error) {
-	e.mu.Lock()
-	t := e.mu.routes[topic]
-	e.mu.Unlock()
-	if t == nil || e.b.now().After(t.until) {
-		queues, err := e.lookUp(ctx, topic)
-		if err != nil {
-			return escapeQueue{}, err
-		}
-		t = &escapeTargets{queues: queues, until: e.b.now().Add(escapeRoute)}
-		e.mu.Lock()
-		if len(e.mu.routes) >= escapeMax {
-			clear(e.mu.routes)
-		}
-		e.mu.routes[topic] = t
-		e.mu.Unlock()
+// turn is the queue of the topic whose turn it is.
+func (e *escape) turn(ctx context.Context, topic string) (escapeQueue, error) {
+	t, err := e.targets(ctx, topic)
+	if err != nil {
+		return escapeQueue{}, err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -161,11 +177,47 @@ func (e *escape) target(ctx context.Context, topic string) (escapeQueue, error) 
 	return t.queues[t.next%len(t.queues)], nil
 }
 
+// targets are the queues of other masters that the topic has, at least one.
+func (e *escape) targets(ctx context.Context, topic string) (*escapeTargets, error) {
+	e.mu.Lock()
+	t := e.mu.routes[topic]
+	e.mu.Unlock()
+	if t != nil && !e.b.now().After(t.until) {
+		return t, nil
+	}
+	queues, err := e.lookUp(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	t = &escapeTargets{queues: queues, until: e.b.now().Add(escapeRoute)}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.mu.routes) >= escapeMax {
+		clear(e.mu.routes)
+	}
+	e.mu.routes[topic] = t
+	return t, nil
+}
+
+// brokerOf asks the name servers where the broker of a name is that has a topic: its master, or who acts for it.
+func (r *registrar) brokerOf(ctx context.Context, topic, name string) (addr string, err error) {
+	route, err := r.route(ctx, topic)
+	if err != nil {
+		return "", err
+	}
+	for _, b := range route.BrokerDatas {
+		if b.BrokerName == name {
+			return b.BrokerAddrs[first(b.BrokerAddrs)], nil
+		}
+	}
+	return "", refuse(protocol.SystemError, "topic %s has no broker %s", topic, name)
+}
+
 // lookUp asks the name servers which queues of other masters a topic has.
 func (e *escape) lookUp(ctx context.Context, topic string) ([]escapeQueue, error) {
-	var route protocol.TopicRouteData
-	if err := e.b.registrar.ask(ctx, protocol.GetRouteInfoByTopic, &protocol.GetRouteInfoRequestHeader{Topic: topic}, &route); err != nil {
-		return nil, fmt.Errorf("route of topic %s: %w", topic, err)
+	route, err := e.b.registrar.route(ctx, topic)
+	if err != nil {
+		return nil, err
 	}
 	masters := map[string]string{}
 	for _, b := range route.BrokerDatas {
@@ -177,14 +229,24 @@ func (e *escape) lookUp(ctx context.Context, topic string) ([]escapeQueue, error
 	for _, q := range route.QueueDatas {
 		if addr := masters[q.BrokerName]; addr != "" && q.Perm&protocol.PermWrite != 0 {
 			for id := range q.WriteQueueNums {
-				queues = append(queues, escapeQueue{addr, id})
+				queues = append(queues, escapeQueue{q.BrokerName, addr, id})
 			}
 		}
 	}
 	if len(queues) == 0 {
 		return nil, fmt.Errorf("topic %s has no other master", topic)
 	}
+	slices.SortFunc(queues, func(a, b escapeQueue) int { return cmp.Or(cmp.Compare(a.broker, b.broker), cmp.Compare(a.id, b.id)) })
 	return queues, nil
+}
+
+// route asks the name servers which brokers have a topic.
+func (r *registrar) route(ctx context.Context, topic string) (*protocol.TopicRouteData, error) {
+	route := new(protocol.TopicRouteData)
+	if err := r.ask(ctx, protocol.GetRouteInfoByTopic, &protocol.GetRouteInfoRequestHeader{Topic: topic}, route); err != nil {
+		return nil, fmt.Errorf("route of topic %s: %w", topic, err)
+	}
+	return route, nil
 }
 
 // ask sends a request to one name server after the other until one answers.

@@ -294,6 +294,9 @@ func (l *reviveLog) inFlight() map[lagKey]popped {
 		q := &l.queues[i]
 		q.mu.Lock()
 		for k, left := range q.mu.ledger.Left() {
+			if !l.isOwn(k) {
+				continue // of a queue elsewhere
+			}
 			key := lagKey{topicGroup{k.Topic, k.Group}, k.Queue}
 			p, seen := open[key]
 			for offset := range left {

@@ -51,7 +51,7 @@ func newPopper(b *Broker, o *Options, orders stateFile) *popper {
 	return p
 }
 
-// start starts what runs on its own; close ends it.
+// start has what is due come again, until close.
 func (p *popper) start() {
 	p.log.start()
 	p.orders.start()
@@ -64,18 +64,33 @@ func (p *popper) close() {
 
 // handleCodes registers what the server answers of pop consumption.
 func (p *popper) handleCodes(s *remoting.Server) {
-	s.Handle(protocol.PopMessage, p.message, remoting.Inline())
+	s.Handle(protocol.PopMessage, p.served(p.message), remoting.Inline())
 	s.Handle(protocol.Notification, p.notification, remoting.Inline())
 	for code, h := range map[protocol.RequestCode]func(*call) error{
 		protocol.AckMessage:                 p.ack,
 		protocol.BatchAckMessage:            p.batchAck,
 		protocol.ChangeMessageInvisibleTime: p.changeInvisible,
 	} {
-		s.Handle(code, p.ended(h), remoting.Inline())
+		s.Handle(code, p.served(p.ended(h)), remoting.Inline())
 	}
 	s.Handle(protocol.PeekMessage, answer(p.peek), remoting.Pooled(p.b.admin))
 	s.Handle(protocol.PollingInfo, answer(p.pollingInfo), remoting.Pooled(p.b.admin))
 }
+
+// served refuses what a slave would have to note of pops, unless it acts for its master.
+func (p *popper) served(handle remoting.Handler) remoting.Handler {
+	return func(conn *remoting.Conn, req *remoting.Command) *remoting.Command {
+		if !p.b.isSlave() || p.b.acts() {
+			return handle(conn, req)
+		}
+		c := call{resp: remoting.NewResponse(protocol.Success, "")}
+		c.fail(errSlavePuts)
+		return c.resp
+	}
+}
+
+// writesWait tells whether what is noted of pops waits for the disk, or for another master.
+func (p *popper) writesWait() bool { return p.b.options().FlushDiskType == "SYNC_FLUSH" || p.b.acts() }
 
 // lock returns the lock of a queue as one group sees it.
 func (p *popper) lock(topic, group string, queue int32) *sync.Mutex {
@@ -166,8 +181,8 @@ func (p *popper) slowMessage(conn *remoting.Conn, req *remoting.Command) *remoti
 }
 
 func (p *popper) handle(conn *remoting.Conn, req *remoting.Command, mayWait bool) *remoting.Command {
-	if !mayWait && p.b.options().FlushDiskType == "SYNC_FLUSH" {
-		return p.b.offload(conn, req, p.slowMessage) // checkpoints wait for the disk
+	if !mayWait && p.writesWait() {
+		return p.b.offload(conn, req, p.slowMessage)
 	}
 	d := newPopping()
 	d.p, d.conn, d.ticket = p, conn, req.Ticket()

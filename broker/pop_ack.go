@@ -10,11 +10,11 @@ import (
 )
 
 // ended wraps a handler of what ends or changes a receipt. It writes to the revive log, and so waits for the disk where the
-// store does.
+// store does; see writesWait.
 func (p *popper) ended(handle func(c *call) error) remoting.Handler {
 	h := answer(handle)
 	return func(conn *remoting.Conn, req *remoting.Command) *remoting.Command {
-		if p.b.options().FlushDiskType == "SYNC_FLUSH" {
+		if p.writesWait() {
 			return p.b.offload(conn, req, h)
 		}
 		return h(conn, req)

@@ -29,7 +29,7 @@ type orderTable struct {
 		queued map[pop.OrderKey]int64
 	}
 	sooner chan struct{}
-	stop   chan struct{}
+	stop   chan struct{} // nil: it does not run
 	done   sync.WaitGroup
 }
 
@@ -41,7 +41,7 @@ type ordersFile struct {
 }
 
 func newOrderTable(b *Broker, file stateFile, wake func(string, string, int32)) *orderTable {
-	t := &orderTable{b: b, armed: func() {}, wake: wake, sooner: make(chan struct{}, 1), stop: make(chan struct{})}
+	t := &orderTable{b: b, armed: func() {}, wake: wake, sooner: make(chan struct{}, 1)}
 	t.mu.orders = pop.NewOrders()
 	t.mu.queued = map[pop.OrderKey]int64{}
 	t.saver = newSaver(file, func() any { return t.snapshot() })
@@ -154,13 +154,18 @@ func (t *orderTable) forget(topic, group string, queue int32) {
 }
 
 func (t *orderTable) start() {
+	t.stop = make(chan struct{})
 	t.done.Add(1)
 	go t.runFree()
 }
 
 func (t *orderTable) close() {
+	if t.stop == nil {
+		return
+	}
 	close(t.stop)
 	t.done.Wait()
+	t.stop = nil
 }
 
 // runFree wakes the pops that wait for a queue when its batch blocks it no more. It sleeps until then.

@@ -79,12 +79,9 @@ func (b *Broker) openReplication(o *Options) error {
 // isSlave says whether the broker follows a master. A slave takes no messages and does nothing of its own with the log.
 func (b *Broker) isSlave() bool { return b.options().BrokerRole == slaveRole }
 
-// refusePuts answers on a slave what would put messages: they come from its master only.
+// refusePuts answers on a slave what would put messages: they come from its master only. Of pops see popper.served.
 func (b *Broker) refusePuts(s *remoting.Server) {
-	for _, code := range []protocol.RequestCode{
-		protocol.PopMessage, protocol.AckMessage, protocol.BatchAckMessage, protocol.ChangeMessageInvisibleTime,
-		protocol.ConsumerSendMsgBack, protocol.RecallMessage,
-	} {
+	for _, code := range []protocol.RequestCode{protocol.ConsumerSendMsgBack, protocol.RecallMessage} {
 		s.Handle(code, answer(func(*call) error { return errSlavePuts }), remoting.Inline())
 	}
 }

@@ -511,6 +511,7 @@ func putRemark(r engine.PutResult, o *Options) string {
 		engine.ServiceNotAvailable:    "service not available now",
 		engine.CreateMappedFileFailed: "create mapped file failed, server is busy or broken.",
 		engine.OSPageCacheBusy:        "[PC_SYNCHRONIZED]broker busy, start flow control for a while",
+		engine.PutToRemoteBrokerFail:  "no other broker takes the message",
 	}[r.Status]
 	switch r.Status {
 	case engine.MessageIllegal, engine.PropertiesSizeExceeded:

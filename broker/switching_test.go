@@ -156,6 +156,30 @@ func TestRolesChange(t *testing.T) {
 	}
 }
 
+// TestRegistrationBearsTheEpoch: of two brokers that say they are master, name servers of either make believe the one
+// whose topics have the higher state version, which in RocketMQ is the epoch.
+func TestRegistrationBearsTheEpoch(t *testing.T) {
+	dir := t.TempDir()
+	s := openSeat(t, switchOptions(dir, slaveRole, 7))
+	expect := func(epoch int64) {
+		t.Helper()
+		b := s.bench()
+		if v := b.registrar.body(b.options()).TopicConfigSerializeWrapper.DataVersion; v.StateVersion != epoch {
+			t.Errorf("registered with the version %+v, want the epoch %d", v, epoch)
+		}
+	}
+	expect(1)
+	s.give(5, 7, s)
+	expect(5)
+	s.bench().put("Made", 0, "x", "WAIT", "false")
+	expect(5)
+	if err := s.host.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openSeat(t, switchOptions(dir, slaveRole, 7))
+	expect(5)
+}
+
 // logBytes is a broker's whole log.
 func logBytes(t *testing.T, s *bench) (all []byte) {
 	t.Helper()

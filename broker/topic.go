@@ -94,6 +94,7 @@ type topicTable struct {
 	noSend  map[string]bool // fixed once made
 	static  map[string]bool // fixed once loaded
 	changed func()          // called after each change, without lock
+	epoch   int64           // of the broker's role, which goes into each version; fixed once loaded; 0 without auto-switch HA
 
 	mappings stateFile // of static topics; written by Java's brokers only
 
@@ -402,7 +403,16 @@ func (t *topicTable) publish() error {
 }
 
 func (t *topicTable) nextVersion(now int64) {
-	t.mu.version.Next(0, now)
+	t.mu.version.Next(t.epoch, now)
+}
+
+// reign has the table's version bear the epoch of the broker's role, after load: of two brokers that register as master of a
+// name, name servers keep to the one with the higher state version.
+func (t *topicTable) reign(epoch int32, now int64) {
+	t.epoch = int64(epoch)
+	if t.mu.version.StateVersion != t.epoch {
+		t.nextVersion(now)
+	}
 }
 
 // isSystem reports whether the name is a system topic's, which users neither make nor delete.

@@ -8,8 +8,7 @@ import "github.com/rocketlog/rocketlog/message"
 // make a unit of the past pass for a new one. A queue left without units starts
 // anew.
 func (s *Set) Truncate(end message.PhyOffset) error {
-	s.syncing.Lock()
-	defer s.syncing.Unlock()
+	defer s.alone()()
 	if s.opts.ReadOnly {
 		return ErrReadOnly
 	}

@@ -372,6 +372,39 @@ func TestSyncPages(t *testing.T) {
 	}
 }
 
+// TestWriteOutDuringSync has the device take its time: what is written out
+// meanwhile does not wait for it, nor is it taken to be durable.
+func TestWriteOutDuringSync(t *testing.T) {
+	fs := vfs.NewFaultFS(vfs.NewCrashFS(1), nil)
+	s := openSet(t, fs, testDir, nil)
+	q := mustQueue(t, s, "T", 0)
+	appendUnits(t, q, 0, 10)
+	syncing, release, synced := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	fs.SetRules(vfs.Rule{Op: vfs.OpSyncData, Nth: 1, Do: func(vfs.Call) { close(syncing); <-release }})
+	go func() { synced <- s.Sync(0) }()
+	<-syncing
+	appendUnits(t, q, 10, 20)
+	if err := s.WriteOut(); err != nil {
+		t.Fatal(err)
+	}
+	if q.written != 20 {
+		t.Errorf("%d units are written", q.written)
+	}
+	close(release)
+	if err := <-synced; err != nil {
+		t.Fatal(err)
+	}
+	if q.synced != 10 {
+		t.Errorf("%d units are durable", q.synced)
+	}
+	if err := s.Sync(0); err != nil {
+		t.Fatal(err)
+	}
+	if q.synced != 20 {
+		t.Errorf("%d units are durable after another sync", q.synced)
+	}
+}
+
 // TestSyncBeyondThreshold syncs many queues by one call.
 func TestSyncBeyondThreshold(t *testing.T) {
 	fs := vfs.NewFaultFS(vfs.NewCrashFS(1), nil)

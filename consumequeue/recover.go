@@ -25,8 +25,7 @@ import (
 // The cost is that of a few reads a queue, however long it is. After an error
 // the set can only be closed.
 func (s *Set) Recover(durable, logMin, logEnd message.PhyOffset, trusted bool) error {
-	s.syncing.Lock()
-	defer s.syncing.Unlock()
+	defer s.alone()()
 	if s.recovered.Load() {
 		return fmt.Errorf("consumequeue: recovered already")
 	}

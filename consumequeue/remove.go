@@ -17,8 +17,7 @@ func isDropped(name string) bool { return strings.HasSuffix(name, droppedSuffix)
 // DropQueue removes a queue and its files, so that it can be built anew. It is
 // gone at once and for good even after a power loss, never in parts.
 func (s *Set) DropQueue(key Key) error {
-	s.syncing.Lock()
-	defer s.syncing.Unlock()
+	defer s.alone()()
 	return s.dropQueue(key)
 }
 
@@ -58,8 +57,7 @@ func (s *Set) removeFolder(key Key) error {
 
 // DeleteTopic removes all queues of a topic and their files.
 func (s *Set) DeleteTopic(topic string) error {
-	s.syncing.Lock()
-	defer s.syncing.Unlock()
+	defer s.alone()()
 	if !validTopic(topic) {
 		return ErrBadTopic
 	}

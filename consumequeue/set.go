@@ -20,7 +20,7 @@ const (
 
 // Set is all consume queues of a store.
 //
-// Lock order: syncing, then a queue's io, then its mu, then any of the mutexes
+// Lock order: syncing, then walking, then a queue's io, then its mu, then any of the mutexes
 // below, of which nobody holds two.
 type Set struct {
 	fs           vfs.FS
@@ -51,7 +51,10 @@ type Set struct {
 		unsynced map[string]struct{} // folders whose names have changed
 	}
 
-	syncing   sync.Mutex    // one WriteOut, Sync, Recover or Truncate at a time
+	// walking is held by who visits the active queues, syncing by who makes them
+	// durable, too: what the device takes its time for keeps no WriteOut waiting.
+	walking   sync.Mutex
+	syncing   sync.Mutex
 	syncErr   error         // of a failed sync: final; guarded by syncing
 	cutting   bool          // a Truncate is not durable yet; guarded by syncing
 	marked    bool          // the marker is there, see markerName; guarded by syncing

@@ -8,6 +8,17 @@ import (
 	"path/filepath"
 )
 
+// alone returns when nobody else visits, syncs, cuts or removes queues, and what
+// ends that.
+func (s *Set) alone() (end func()) {
+	s.syncing.Lock()
+	s.walking.Lock()
+	return func() {
+		s.walking.Unlock()
+		s.syncing.Unlock()
+	}
+}
+
 // WriteOut writes buffered units to their files, so that they survive the end
 // of the process. After an error what could not be written stays buffered.
 func (s *Set) WriteOut() error {
@@ -18,11 +29,11 @@ func (s *Set) WriteOut() error {
 }
 
 func (s *Set) writeOut() error {
-	s.syncing.Lock()
-	defer s.syncing.Unlock()
+	s.walking.Lock()
+	defer s.walking.Unlock()
 	queues := s.takeActive()
 	err := writeOutAll(queues)
-	s.keepActive(queues)
+	s.keepActive(queues, (*ConsumeQueue).settle)
 	return err
 }
 
@@ -38,7 +49,7 @@ func writeOutAll(queues []*ConsumeQueue) (err error) {
 }
 
 // takeActive takes the queues with something to write or to sync; keepActive
-// gives back those that still have, or were appended to lately.
+// gives back those that still have, or were appended to lately, which visit tells.
 func (s *Set) takeActive() []*ConsumeQueue {
 	s.active.Lock()
 	defer s.active.Unlock()
@@ -47,10 +58,10 @@ func (s *Set) takeActive() []*ConsumeQueue {
 	return queues
 }
 
-func (s *Set) keepActive(queues []*ConsumeQueue) {
+func (s *Set) keepActive(queues []*ConsumeQueue, visit func(*ConsumeQueue) bool) {
 	keep := queues[:0]
 	for _, q := range queues {
-		if q.settle() {
+		if visit(q) {
 			keep = append(keep, q)
 		}
 	}
@@ -71,6 +82,17 @@ func (q *ConsumeQueue) settle() bool {
 	if idle && len(q.tail) == 0 {
 		q.tail = nil
 	}
+	return q.pendsLocked()
+}
+
+// pends tells the same, without being a round.
+func (q *ConsumeQueue) pends() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.pendsLocked()
+}
+
+func (q *ConsumeQueue) pendsLocked() bool {
 	q.listed = q.state == queueOpen && (q.tail != nil || q.synced < q.written || q.recut)
 	return q.listed
 }
@@ -101,9 +123,10 @@ func (s *Set) Sync(leastPages int) error {
 	case s.syncErr != nil:
 		return s.syncErr
 	}
-	queues := s.takeActive()
-	err := s.syncQueues(dueQueues(queues, leastPages), leastPages == 0)
-	s.keepActive(queues)
+	targets, err := s.targets(leastPages)
+	if err == nil {
+		err = s.syncTargets(targets, leastPages == 0)
+	}
 	if err == nil && leastPages == 0 {
 		s.covered = true
 		err = s.unmark()
@@ -132,16 +155,28 @@ func (q *ConsumeQueue) due(leastPages int64) bool {
 	return end/per > q.synced/per || end*unitSize/pageSize-q.synced*unitSize/pageSize >= leastPages
 }
 
-func (s *Set) syncQueues(queues []*ConsumeQueue, all bool) error {
-	if err := writeOutAll(queues); err != nil {
-		return err
+// targets writes out the queues that are due and lists what of them is not durable.
+func (s *Set) targets(leastPages int) ([]target, error) {
+	s.walking.Lock()
+	defer s.walking.Unlock()
+	active := s.takeActive()
+	defer s.keepActive(active, (*ConsumeQueue).settle)
+	due := dueQueues(active, leastPages)
+	if err := writeOutAll(due); err != nil {
+		return nil, err
 	}
-	dirs := s.takeDirs(queues, all)
-	targets := make([]target, 0, len(queues))
+	targets := make([]target, 0, len(due))
+	for _, q := range due {
+		targets = append(targets, q.target())
+	}
+	return targets, nil
+}
+
+// syncTargets makes them durable, with the folders on the way to them, or all folders.
+func (s *Set) syncTargets(targets []target, all bool) error {
+	dirs := s.takeDirs(targets, all)
 	count := len(dirs)
-	for _, q := range queues {
-		t := q.target()
-		targets = append(targets, t)
+	for _, t := range targets {
 		count += len(t.files)
 	}
 	if all && !s.covered {
@@ -156,12 +191,15 @@ func (s *Set) syncQueues(queues []*ConsumeQueue, all bool) error {
 	for _, t := range targets {
 		t.done()
 	}
+	s.walking.Lock()
+	defer s.walking.Unlock()
+	s.keepActive(s.takeActive(), (*ConsumeQueue).pends)
 	return nil
 }
 
 // takeDirs takes the folders whose names have to become durable, all or those
 // on the way to some queues.
-func (s *Set) takeDirs(queues []*ConsumeQueue, all bool) map[string]struct{} {
+func (s *Set) takeDirs(targets []target, all bool) map[string]struct{} {
 	s.dirs.Lock()
 	defer s.dirs.Unlock()
 	dirs := map[string]struct{}{}
@@ -169,8 +207,8 @@ func (s *Set) takeDirs(queues []*ConsumeQueue, all bool) map[string]struct{} {
 		dirs, s.dirs.unsynced = s.dirs.unsynced, dirs
 		return dirs
 	}
-	for _, q := range queues {
-		for _, dir := range q.dirs() {
+	for _, t := range targets {
+		for _, dir := range t.q.dirs() {
 			if _, ok := s.dirs.unsynced[dir]; ok {
 				delete(s.dirs.unsynced, dir)
 				dirs[dir] = struct{}{}

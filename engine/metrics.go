@@ -22,6 +22,7 @@ type counters struct {
 // since the store was opened.
 type Metrics struct {
 	PutMessages, PutRefused                     int64
+	PutHeldBack                                 int64 // puts that waited for the dispatcher
 	Gets, GetMessages, GetBytes                 int64
 	ColdGets                                    int64 // gets so far behind the end of the log that the memory may not have what they read
 	Checkpoints, QueuesRebuilt, LogFilesDeleted int64
@@ -42,7 +43,7 @@ type Metrics struct {
 func (s *Store) Metrics() Metrics {
 	c := &s.metrics
 	m := Metrics{
-		PutMessages: c.putMessages.Load(), PutRefused: c.putRefused.Load(),
+		PutMessages: c.putMessages.Load(), PutRefused: c.putRefused.Load(), PutHeldBack: s.holdBack.held.Load(),
 		ColdGets: c.coldGets.Load(), Gets: c.gets.Load(), GetMessages: c.getMessages.Load(), GetBytes: c.getBytes.Load(),
 		Checkpoints: c.checkpoints.Load(), QueuesRebuilt: c.queuesRebuilt.Load(), LogFilesDeleted: c.logFilesDeleted.Load(),
 		Scrubs: c.scrubs.Load(), ScrubBytes: c.scrubBytes.Load(), ScrubFound: c.scrubFound.Load(), ScrubMended: c.scrubMended.Load(),

@@ -66,6 +66,11 @@ type Options struct {
 	// MarkBytes of dispatched log after which a mark is made, from which an
 	// open after a kill of the process goes on. Zero is 16 MiB.
 	MarkBytes int64
+	// DispatchBehindMax bounds how many bytes of the log may wait for their
+	// dispatch: beyond it puts wait for the dispatcher, which a full writer can
+	// outrun. With MarkBytes it bounds what an open after a kill of the process
+	// has to dispatch again. Zero is 64 MiB, negative no bound.
+	DispatchBehindMax int64
 	// MaxMessageSize bounds a body in bytes [maxMessageSize]. Zero is 4 MiB.
 	MaxMessageSize int
 	// FileReservedTime after which a file of the log expires, by its last
@@ -162,6 +167,7 @@ func (o *Options) EnsureDefaults() {
 	setDefault(&o.FlushQueueThoroughInterval, time.Minute)
 	setDefault(&o.CheckpointBytes, 256<<20)
 	setDefault(&o.MarkBytes, 16<<20)
+	setDefault(&o.DispatchBehindMax, 64<<20)
 	setDefault(&o.MaxMessageSize, 4<<20)
 	setDefault(&o.FileReservedTime, 72*time.Hour)
 	setDefault(&o.DeleteWhen, "04")

@@ -204,7 +204,7 @@ func (s *Store) complete(res PutResult, end message.PhyOffset, wait awaited, don
 }
 
 func (s *Store) append(m *message.Message) (PutResult, message.PhyOffset, awaited) {
-	if err := s.refusal(); err != nil {
+	if err := s.admit(); err != nil {
 		return s.refused(PutResult{Status: ServiceNotAvailable, Err: err})
 	}
 	if err := m.Check(s.opts.MaxMessageSize); err != nil {
@@ -228,7 +228,7 @@ func (s *Store) appendBatch(m *message.Message, batch []byte, offsets []message.
 		r, end, wait := s.refused(r)
 		return r, offsets, end, wait
 	}
-	if err := s.refusal(); err != nil {
+	if err := s.admit(); err != nil {
 		return fail(PutResult{Status: ServiceNotAvailable, Err: err})
 	}
 	if len(batch) > s.opts.MaxMessageSize {

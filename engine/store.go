@@ -44,7 +44,8 @@ type Store struct {
 	// dispatcher.
 	reput atomic.Int64
 	// limit is how far readers may see the log; see Confirm.
-	limit atomic.Int64
+	limit    atomic.Int64
+	holdBack holdBack
 	// recount asks the dispatcher to sum up the ends of all queues anew.
 	recount atomic.Bool
 	// progress is reput with what was true at that moment.
@@ -136,6 +137,8 @@ func newStore(dir string, opts *Options) (*Store, error) {
 	s.damage = make(chan damage, 16)
 	s.dispatch = &dispatcher{store: s, wake: make(chan struct{}, 1)}
 	s.limit.Store(math.MaxInt64)
+	s.holdBack.patience = holdBackPatience
+	s.holdBack.stuckAt.Store(-1)
 	s.SetReplicator(nil)
 	return s, nil
 }

@@ -18,87 +18,140 @@ import (
 // master's, byte for byte, and when the master is killed consumers read every
 // message from the slave.
 func TestReplication(t *testing.T) {
+	t.Parallel()
 	for _, master := range []harness.Target{suite.split, suite.java} {
 		for _, slave := range []harness.Target{suite.split, suite.java} {
-			roles := []string{"SYNC_MASTER", "ASYNC_MASTER"}
-			if master == suite.split && slave == suite.split {
-				roles = append(roles, autoSwitch) // beside Java's: TestAutoSwitch
-			}
-			for _, role := range roles {
+			for _, role := range []string{"SYNC_MASTER", "ASYNC_MASTER", autoSwitch} {
 				t.Run(fmt.Sprintf("master=%s/slave=%s/%s", master.Name(), slave.Name(), role), func(t *testing.T) {
-					replicate(t, master, slave, role)
+					t.Parallel()
+					heavy(t)
+					if role == autoSwitch {
+						replicateSwitching(t, master, slave)
+					} else {
+						replicate(t, master, slave, role)
+					}
 				})
 			}
 		}
 	}
 }
 
-// autoSwitch stands for the protocol with epochs, in the roles that brokers have at first.
+// autoSwitch stands for the protocol with epochs: see replicateSwitching.
 const autoSwitch = "auto-switch"
 
 // replicationFile is small, so that the log has several files.
 const replicationFile = 1 << 20
 
 func replicate(t *testing.T, masterMake, slaveMake harness.Target, role string) {
-	heavy(t)
-	properties := map[string]string{
+	p := newPair(t, masterMake, slaveMake, map[string]string{
 		"brokerRole": role, "inSyncReplicas": "2", "slaveTimeout": "15000", "mappedFileSizeCommitLog": fmt.Sprint(replicationFile),
-	}
-	if role == autoSwitch {
-		maps.Copy(properties, map[string]string{
-			"brokerRole": "SYNC_MASTER", "brokerId": "1", "enableAutoSwitchHA": "true", "allAckInSyncStateSet": "true", "minInSyncReplicas": "2",
-		})
-	}
-	c := newCluster(t, harness.Mixed{Title: "replication", NameServer: suite.split, Broker: masterMake}, properties)
-	slave := startSlave(t, c, slaveMake)
-	a := newAgent(t, java55, c.NameServer(), "sender")
-	p := producer(t, a, harness.Args{"timeout": 30000})
-	// A Java slave says nothing for its first five seconds.
-	awaitWindow(t, soon, func() bool {
-		s := do(t, a, "send", harness.Args{"producer": p, "topic": "Warm", "name": "warm", "count": 1})
-		await(t, s, "done", soon)
-		sent := s.Events("sent")
-		return len(sent) == 1 && sent[0].Status == "SEND_OK" && logSum(t, c.Place) == logSum(t, slave.place)
-	}, func() string { return "the slave does not have the master's log:\n" + slave.process.Tail(2000) })
+	})
+	p.slave.start(t)
+	p.awaitJoin()
+	p.copyMessages()
+	p.KillBroker()
+	p.readAll()
+	t.Logf("%d messages, log %s", len(p.sent), logSum(t, p.slave.place))
+}
 
-	sent := send(t, a, p, harness.Args{"topic": "Copied", "name": "one", "count": 1500, "size": 2000, "keys": true})
-	sent = append(sent, send(t, a, p, harness.Args{"topic": "Copied", "name": "batch", "count": 400, "mode": "batch", "batch": 20})...)
-	awaitWindow(t, soon, func() bool { return logSum(t, c.Place) == logSum(t, slave.place) },
-		func() string { return "the logs differ" })
-	if files := logFiles(t, slave.place); len(files) < 3 {
+// pair is a master and its slave, and what was sent to them.
+type pair struct {
+	t *testing.T
+	*harness.Cluster
+	slave *slaveBroker
+	agent *harness.Agent
+
+	producer string
+	consumer *harness.Stream
+	sent     []harness.Event
+}
+
+// newPair starts the master, with a name server of ours; the slave's place is chosen.
+func newPair(t *testing.T, masterMake, slaveMake harness.Target, properties map[string]string) *pair {
+	t.Helper()
+	p := &pair{t: t, Cluster: newCluster(t, harness.Mixed{Title: "replication", NameServer: suite.split, Broker: masterMake}, properties)}
+	p.slave = newSlave(t, p.Cluster, slaveMake)
+	p.agent = newAgent(t, java55, p.NameServer(), "sender")
+	p.producer = producer(t, p.agent, harness.Args{"timeout": 30000})
+	return p
+}
+
+func (p *pair) sameLogs() bool { return logSum(p.t, p.Place) == logSum(p.t, p.slave.place) }
+
+// slaveShowsAll tells whether the slave's queues have all that was sent. With epochs a slave shows what the master said that
+// all in sync have, and a Java master says so with the next messages or, when there are none, with its next heartbeat.
+func (p *pair) slaveShowsAll() bool {
+	ends := map[int]int64{}
+	for _, e := range p.sent {
+		ends[e.Queue] = max(ends[e.Queue], e.Offset+1)
+	}
+	for queue, end := range ends {
+		if have, err := harness.MaxOffset(p.slave.place.Broker(), "Copied", queue); err != nil || have < end {
+			return false
+		}
+	}
+	return true
+}
+
+// awaitJoin sends until an answer says that the slave has the message too. A Java slave says nothing for its first five seconds.
+func (p *pair) awaitJoin() {
+	p.t.Helper()
+	awaitWindow(p.t, soon, func() bool {
+		s := do(p.t, p.agent, "send", harness.Args{"producer": p.producer, "topic": "Warm", "name": "warm", "count": 1})
+		await(p.t, s, "done", soon)
+		sent := s.Events("sent")
+		return len(sent) == 1 && sent[0].Status == "SEND_OK" && p.sameLogs()
+	}, func() string { return "the slave does not have the master's log:\n" + p.slave.process.Tail(2000) })
+}
+
+// copyMessages sends, waits until the logs are equal, and has the admin tool look.
+func (p *pair) copyMessages() {
+	t := p.t
+	t.Helper()
+	p.sent = send(t, p.agent, p.producer, harness.Args{"topic": "Copied", "name": "one", "count": 500, "size": 6000, "keys": true})
+	p.sent = append(p.sent, send(t, p.agent, p.producer, harness.Args{"topic": "Copied", "name": "batch", "count": 400, "mode": "batch", "batch": 20})...)
+	awaitWindow(t, soon, p.sameLogs, func() string { return "the logs differ" })
+	awaitWindow(t, soon, p.slaveShowsAll, func() string { return "the slave does not show all" })
+	if files := logFiles(t, p.slave.place); len(files) < 3 {
 		t.Fatalf("the slave's log has %d files", len(files))
 	}
 	for _, look := range []struct {
 		command string
 		want    []string
 	}{
-		{"haStatus -b " + c.Broker(), []string{"#SlaveNum\t1\n#InSyncSlaveNum\t1\n", " OK "}},
-		{"haStatus -b " + slave.place.Broker(), []string{"#MasterAddr\t127.0.0.1:"}},
-		{"clusterList", []string{c.Broker(), slave.place.Broker(), " true\n"}},
+		{"haStatus -b " + p.Broker(), []string{"#SlaveNum\t1\n#InSyncSlaveNum\t1\n", " OK "}},
+		{"haStatus -b " + p.slave.place.Broker(), []string{"#MasterAddr\t127.0.0.1:"}},
+		{"clusterList", []string{p.Broker(), p.slave.place.Broker(), " true\n"}},
 	} {
-		if out, err := suite.split.Admin(c.Place, strings.Fields(look.command)...); err != nil || !containsAll(out, look.want) {
+		if out, err := suite.split.Admin(p.Place, strings.Fields(look.command)...); err != nil || !containsAll(out, look.want) {
 			t.Errorf("%s: %v: no %q in\n%s", look.command, err, look.want, out)
 		}
 	}
-	awaitWindow(t, 3*time.Minute, func() bool { return slave.knowsTopic() }, func() string { return "the slave does not know the topic" })
+	awaitWindow(t, 3*time.Minute, p.slave.knowsTopic, func() string { return "the slave does not know the topic" })
+}
 
-	c.KillBroker()
-	reader := newAgent(t, java55, c.NameServer(), "reader")
-	s := consume(t, reader, harness.Args{"kind": "push", "group": "C_" + word(t), "topic": "Copied"})
-	got := awaitDistinct(t, len(sent), 2*time.Minute, s)
-	if err := harness.Settle(sent, got).Err(len(sent)); err != nil {
-		t.Fatal(err)
+// readAll has one consumer read all that was sent so far, at the queues and offsets answered.
+func (p *pair) readAll() {
+	p.t.Helper()
+	if p.consumer == nil {
+		reader := newAgent(p.t, java55, p.NameServer(), "reader")
+		p.consumer = consume(p.t, reader, harness.Args{"kind": "push", "group": "C_" + word(p.t), "topic": "Copied"})
 	}
-	t.Logf("%d messages, log %s", len(sent), logSum(t, slave.place))
+	got := awaitDistinct(p.t, len(p.sent), 2*time.Minute, p.consumer)
+	if err := harness.Settle(p.sent, got).Err(len(p.sent)); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // slaveBroker is a slave of a cluster's broker.
 type slaveBroker struct {
+	make    harness.Target
 	place   harness.Place
 	process *harness.Process
 }
 
-func startSlave(t *testing.T, c *harness.Cluster, target harness.Target) *slaveBroker {
+// newSlave chooses the slave's place.
+func newSlave(t *testing.T, c *harness.Cluster, target harness.Target) *slaveBroker {
 	t.Helper()
 	place, err := harness.NewPlace(t.TempDir(), maps.Clone(c.Properties))
 	if err != nil {
@@ -106,11 +159,13 @@ func startSlave(t *testing.T, c *harness.Cluster, target harness.Target) *slaveB
 	}
 	place.NameServerPort = c.NameServerPort
 	place.Properties["brokerRole"], place.Properties["brokerId"], place.Properties["slaveReadEnable"] = "SLAVE", "1", "true"
-	if place.Properties["enableAutoSwitchHA"] != "" {
-		place.Properties["brokerId"] = "2" // the master's own is 1
-	}
-	s := &slaveBroker{place: place}
-	if s.process, err = target.StartBroker(place); err != nil {
+	return &slaveBroker{make: target, place: place}
+}
+
+func (s *slaveBroker) start(t *testing.T) {
+	t.Helper()
+	var err error
+	if s.process, err = s.make.StartBroker(s.place); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -119,6 +174,12 @@ func startSlave(t *testing.T, c *harness.Cluster, target harness.Target) *slaveB
 		}
 		s.process.Kill()
 	})
+}
+
+func startSlave(t *testing.T, c *harness.Cluster, target harness.Target) *slaveBroker {
+	t.Helper()
+	s := newSlave(t, c, target)
+	s.start(t)
 	return s
 }
 

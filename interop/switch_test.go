@@ -11,38 +11,31 @@ import (
 	"github.com/rocketlog/rocketlog/interop/harness"
 )
 
-// switchPeer is RocketMQ's store with its auto-switch HA.
-type switchPeer struct {
-	place   harness.Place
+// javaProgram is one of ours that is told by lines what to do, and answers each by a line.
+type javaProgram struct {
+	name    string
 	process *harness.Process
-	haAddr  string
 }
 
-func startSwitchPeer(t *testing.T, id int64, fileSize int) *switchPeer {
+// startJavaProgram waits until the program that was started is ready.
+func startJavaProgram(t *testing.T, name string, process *harness.Process, err error) *javaProgram {
 	t.Helper()
-	p := &switchPeer{place: harness.Place{Dir: t.TempDir()}}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
-	}
-	port := ln.Addr().(*net.TCPAddr).Port
-	ln.Close()
-	p.haAddr = fmt.Sprintf("127.0.0.1:%d", port)
-	if p.process, err = suite.java.StartSwitch(p.place.Dir, id, port, fileSize); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("log of the Java store:\n%s", p.process.Tail(6000))
+			t.Logf("log of %s:\n%s", name, process.Tail(6000))
 		}
-		p.process.Kill()
+		process.Kill()
 	})
+	p := &javaProgram{name, process}
 	p.answer(t, "ready", 0)
 	return p
 }
 
 // answer waits for a line of answer behind a place of the log.
-func (p *switchPeer) answer(t *testing.T, want string, from int64) (line string) {
+func (p *javaProgram) answer(t *testing.T, want string, from int64) (line string) {
 	t.Helper()
 	awaitWindow(t, soon, func() bool {
 		b, err := os.ReadFile(p.process.Log)
@@ -55,21 +48,43 @@ func (p *switchPeer) answer(t *testing.T, want string, from int64) (line string)
 		}
 		line, _, ok = strings.Cut(rest, "\n")
 		return ok
-	}, func() string { return "the Java store does not answer:\n" + p.process.Tail(2000) })
+	}, func() string { return p.name + " does not answer:\n" + p.process.Tail(2000) })
 	if !strings.HasPrefix(line, want) {
-		t.Fatalf("the Java store says %q, want %q:\n%s", line, want, p.process.Tail(3000))
+		t.Fatalf("%s says %q, want %q:\n%s", p.name, line, want, p.process.Tail(3000))
 	}
 	return line
 }
 
 // tell gives a line and waits for the answer.
-func (p *switchPeer) tell(t *testing.T, want, format string, args ...any) string {
+func (p *javaProgram) tell(t *testing.T, want, format string, args ...any) string {
 	t.Helper()
 	before := logLen(t, p.process)
 	if _, err := fmt.Fprintf(p.process.Stdin, format+"\n", args...); err != nil {
 		t.Fatal(err)
 	}
 	return p.answer(t, want, before)
+}
+
+// switchPeer is RocketMQ's store with its auto-switch HA.
+type switchPeer struct {
+	*javaProgram
+	place  harness.Place
+	haAddr string
+}
+
+func startSwitchPeer(t *testing.T, id int64, fileSize int) *switchPeer {
+	t.Helper()
+	p := &switchPeer{place: harness.Place{Dir: t.TempDir()}}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := ln.Addr().(*net.TCPAddr).Port
+	ln.Close()
+	p.haAddr = fmt.Sprintf("127.0.0.1:%d", port)
+	process, err := suite.java.StartSwitch(p.place.Dir, id, port, fileSize)
+	p.javaProgram = startJavaProgram(t, "the Java store", process, err)
+	return p
 }
 
 // state is the end of the Java store's log, and all that it says of itself.
@@ -103,6 +118,7 @@ func (p *switchPeer) awaitSame(t *testing.T, ours harness.Place) {
 // TestAutoSwitch has our broker and RocketMQ's store be master and slave of each other by turns. Each time the old master
 // writes on for a while before it hears of the new one, and what it wrote is cut off.
 func TestAutoSwitch(t *testing.T) {
+	t.Parallel()
 	heavy(t)
 	java := startSwitchPeer(t, 2, replicationFile)
 	place, err := harness.NewPlace(t.TempDir(), map[string]string{
@@ -189,6 +205,7 @@ func TestAutoSwitch(t *testing.T) {
 
 // TestAutoSwitchAdmin has the official admin tool look at a master with a slave.
 func TestAutoSwitchAdmin(t *testing.T) {
+	t.Parallel()
 	heavy(t)
 	java := startSwitchPeer(t, 2, replicationFile)
 	place, err := harness.NewPlace(t.TempDir(), map[string]string{

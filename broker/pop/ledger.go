@@ -86,9 +86,13 @@ func (l *Ledger) Add(offset int64, c *Checkpoint, late bool) {
 
 // Ack applies an ack's record at offset.
 func (l *Ledger) Ack(offset int64, a *Ack) {
-	if !l.apply(offset) {
-		return
+	if l.apply(offset) {
+		l.Strike(a)
 	}
+}
+
+// Strike notes that messages are done, which no record of the log says.
+func (l *Ledger) Strike(a *Ack) {
 	e := l.open[a.Key]
 	if e == nil {
 		return

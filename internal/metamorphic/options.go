@@ -30,10 +30,10 @@ type OptionSet struct {
 // String tells what is not the default of small stores.
 func (o OptionSet) String() string {
 	e := &o.opts
-	return fmt.Sprintf("%v logFile=%d queueFile=%d index=%d/%d(off=%v) openFiles=%d flush=%v commit=%v queues=%v/%v checkpoint=%d mark=%d keep=%d preheat=%d yields=%d",
+	return fmt.Sprintf("%v logFile=%d queueFile=%d index=%d/%d(off=%v) openFiles=%d flush=%v commit=%v queues=%v/%v checkpoint=%d mark=%d keep=%d preheat=%d behind=%d yields=%d",
 		o.mode, e.CommitLogFileSize, e.ConsumeQueueFileSize, e.IndexSlots, e.IndexEntries, e.IndexDisabled, e.MaxOpenQueueFiles,
 		e.FlushInterval, e.CommitInterval, e.FlushQueueInterval, e.FlushQueueThoroughInterval, e.CheckpointBytes, e.MarkBytes,
-		e.MaxLogBytes, e.PreheatMax, o.yields)
+		e.MaxLogBytes, e.PreheatMax, e.DispatchBehindMax, o.yields)
 }
 
 func pick[T any](rng *rand.Rand, of ...T) T { return of[rng.IntN(len(of))] }
@@ -65,6 +65,7 @@ func newOptionSet(rng *rand.Rand, m mode) OptionSet {
 		// How full the disk is decides nothing: space that is wanting does.
 		DiskMaxUsedRatio: 100, DiskCleanForciblyRatio: 100, DiskWarningRatio: 100,
 	}}
+	o.opts.DispatchBehindMax = pick[int64](rng, 0, 4<<10)
 	o.setMode(m)
 	return o
 }

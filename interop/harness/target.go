@@ -154,30 +154,48 @@ func (j *Java) start(p Place, name, main string, jvm []string, args ...string) (
 	return Command{Name: name, Argv: p.argv(argv...), Env: []string{"ROCKETMQ_HOME=" + p.Dir}, Logs: p.Dir}.Start()
 }
 
-// StartAdmin starts the official admin tool: a line of commands on its Stdin
-// is answered in its log, and then by a line "== end".
-func (j *Java) StartAdmin(p Place) (*Process, error) {
+// program starts a small Java program of ours, which takes lines on its Stdin and answers in its log.
+func (j *Java) program(name, dir, class string, args ...string) (*Process, error) {
 	classPath, err := j.project.classPath()
 	if err != nil {
 		return nil, err
 	}
-	return Command{Name: "mqadmin", Argv: []string{"java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Duser.home=" + p.Dir,
-		"-Drocketmq.namesrv.addr=" + p.NameServer(), "-Drocketmq.home.dir=" + p.Dir, "-cp", classPath, "rocketlog.interop.Admin"},
-		Dir: p.Dir, Logs: p.Dir, Stdin: true}.Start()
+	argv := append([]string{"java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Duser.home=" + dir, "-Drocketmq.home.dir=" + dir,
+		"--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED", "--add-opens=java.base/java.nio=ALL-UNNAMED",
+		"--add-opens=java.base/sun.nio.ch=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED",
+		"-cp", classPath, "rocketlog.interop." + class}, args...)
+	return Command{Name: name, Argv: argv, Dir: dir, Logs: dir, Stdin: true}.Start()
+}
+
+// StartAdmin starts the official admin tool: a line of commands on its Stdin
+// is answered in its log, and then by a line "== end".
+func (j *Java) StartAdmin(p Place) (*Process, error) {
+	return j.program("mqadmin", p.Dir, "Admin", p.NameServer())
 }
 
 // StartSwitch starts RocketMQ's store with its auto-switch HA, whose role is
 // told by lines on its Stdin, each of which is answered in its log.
 func (j *Java) StartSwitch(dir string, id int64, haPort, fileSize int) (*Process, error) {
-	classPath, err := j.project.classPath()
+	return j.program("java-switch", dir, "Switch", filepath.Join(dir, "store"), fmt.Sprint(id), fmt.Sprint(haPort), fmt.Sprint(fileSize))
+}
+
+// StartController starts RocketMQ's controller, the only one of its group, and says where it serves. Lines on its Stdin
+// let it have deputies for brokers without a client of a controller; each is answered in its log.
+func (j *Java) StartController(dir string) (p *Process, addr string, err error) {
+	port, err := freePort(0)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return Command{Name: "java-switch", Argv: []string{"java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Duser.home=" + dir,
-		"--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED", "--add-opens=java.base/java.nio=ALL-UNNAMED",
-		"--add-opens=java.base/sun.nio.ch=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED",
-		"-cp", classPath, "rocketlog.interop.Switch", filepath.Join(dir, "store"), fmt.Sprint(id), fmt.Sprint(haPort), fmt.Sprint(fileSize)},
-		Dir: dir, Logs: dir, Stdin: true}.Start()
+	addr = fmt.Sprintf("127.0.0.1:%d", port)
+	conf := filepath.Join(dir, "controller.properties")
+	if err := writeProperties(conf, map[string]string{
+		"controllerDLegerGroup": "controllers", "controllerDLegerSelfId": "n0", "controllerDLegerPeers": fmt.Sprintf("n0-127.0.0.1:%d", port),
+		"controllerStorePath": filepath.Join(dir, "controller"), "mappedFileSize": fmt.Sprint(4 << 20),
+	}); err != nil {
+		return nil, "", err
+	}
+	p, err = j.program("java-controller", dir, "Controller", conf, addr)
+	return p, addr, err
 }
 
 // StartNameServer implements Target.
@@ -200,8 +218,9 @@ func (j *Java) StartBroker(p Place) (*Process, error) {
 	})); err != nil {
 		return nil, err
 	}
+	// One tier of compilation: it lives for a minute or two, beside others, on few cores.
 	return j.start(p, "java-broker", "org.apache.rocketmq.broker.BrokerStartup",
-		[]string{"-Xms128m", "-Xmx512m", "-XX:MaxDirectMemorySize=512m", "-XX:+UseSerialGC"}, "-c", conf)
+		[]string{"-Xms128m", "-Xmx512m", "-XX:MaxDirectMemorySize=512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}, "-c", conf)
 }
 
 // Ours is rocketlog, built from the parent module.

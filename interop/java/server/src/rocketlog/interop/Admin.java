@@ -14,6 +14,7 @@ public final class Admin {
     }
 
     public static void main(String[] argv) throws Exception {
+        System.setProperty("rocketmq.namesrv.addr", argv[0]);
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = in.readLine(); line != null; line = in.readLine()) {
             System.out.println("== " + line);
