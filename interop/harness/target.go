@@ -269,6 +269,8 @@ func (o *Ours) StartNameServer(p Place) (*Process, error) {
 		"listenPort":         fmt.Sprint(p.NameServerPort),
 		"addressServerPort":  fmt.Sprint(p.HTTPPort),
 		"addressServerAddrs": p.NameServer(),
+		// Of brokers that ask for it.
+		"supportActingMaster": "true",
 	}); err != nil {
 		return nil, err
 	}

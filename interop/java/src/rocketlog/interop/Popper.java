@@ -92,7 +92,12 @@ public final class Popper {
         h.setExp(args.text("tags", "*"));
         h.setOrder(args.flag("orderly"));
         h.setAttemptId(args.text("attempt", null));
-        String broker = broker(p, h.getTopic());
+        String broker = args.text("broker", null);
+        if (broker == null) {
+            broker = broker(p, h.getTopic());
+        } else { // which may have moved
+            p.getDefaultMQProducerImpl().getMqClientFactory().updateTopicRouteInfoFromNameServer(h.getTopic());
+        }
         CompletableFuture<PopResult> answer = new CompletableFuture<>();
         api(p).popMessageAsync(broker, address(p, broker), h, TIMEOUT, new PopCallback() {
             @Override
