@@ -427,6 +427,18 @@ func TestReviveOfAnotherBroker(t *testing.T) {
 	}
 }
 
+// What consumers commit at a slave is of no older version than what its master knew: Java's goes by that when it comes back.
+func TestSlaveOffsetsHaveTheirVersion(t *testing.T) {
+	g := startActing(t, func(*Options) {})
+	g.master.offsets.mu.Lock()
+	g.master.offsets.mu.version = protocol.DataVersion{Timestamp: time.Now().UnixMilli(), Counter: 1000}
+	g.master.offsets.mu.Unlock()
+	g.slave.await("the version", func() bool {
+		g.slave.replication.sync.kick()
+		return g.slave.offsets.snapshot().DataVersion == g.master.offsets.snapshot().DataVersion
+	})
+}
+
 // Consumers of a slave whose master is gone go on at the master that comes back where they were, from its first answer on.
 func TestMasterTakesOverOffsets(t *testing.T) {
 	g := startActing(t, func(*Options) {})

@@ -288,7 +288,7 @@ func (s *slaveSync) copyOffsets(addr string) error {
 	s.restarted = false
 	// What the master itself has done it knows best.
 	keep := func(key string) bool { return restarted && !s.isProgress(key) }
-	for _, own := range s.b.offsets.merge(body.OffsetTable, keep) {
+	for _, own := range s.b.offsets.merge(&body, keep) {
 		h := protocol.UpdateConsumerOffsetRequestHeader{Topic: own.topic, ConsumerGroup: own.group, QueueID: own.queue, CommitOffset: own.offset}
 		var refused *refusal
 		switch _, _, err := s.ask(addr, protocol.UpdateConsumerOffset, &h, nil); {
@@ -308,13 +308,15 @@ type committedOffset struct {
 	offset       int64
 }
 
-// merge takes over the master's offsets. It returns those that consumers committed here and that are further: they stay,
-// and the master lacks them. Before the master is asked again it either has them or has moved on. So do those that keep
-// names, by topic@group: a master that was restarted may have lost the newest of its offsets.
-func (t *offsetTable) merge(table map[string]map[int32]int64, keep func(key string) bool) (ahead []committedOffset) {
+// merge takes over the master's offsets, and their version: a Java master that comes back believes a slave whose version is
+// no older than its own. It returns those that consumers committed here and that are further: they stay, and the master
+// lacks them. Before the master is asked again it either has them or has moved on. So do those that keep names, by
+// topic@group: a master that was restarted may have lost the newest of its offsets.
+func (t *offsetTable) merge(file *offsetsFile, keep func(key string) bool) (ahead []committedOffset) {
 	t.mu.Lock()
-	changed := false
-	for key, queues := range table {
+	changed := t.mu.version != file.DataVersion
+	t.mu.version = file.DataVersion
+	for key, queues := range file.OffsetTable {
 		topic, group, ok := strings.Cut(key, groupSeparator)
 		if !ok {
 			continue
@@ -337,7 +339,7 @@ func (t *offsetTable) merge(table map[string]map[int32]int64, keep func(key stri
 	// So are those of queues that the master has no offset of.
 	for key, e := range t.mu.table {
 		for queue := range e.local {
-			if _, there := table[key.topic+groupSeparator+key.group][queue]; !there {
+			if _, there := file.OffsetTable[key.topic+groupSeparator+key.group][queue]; !there {
 				ahead = append(ahead, committedOffset{key.topic, key.group, queue, e.committed[queue]})
 			}
 		}
