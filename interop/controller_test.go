@@ -65,7 +65,9 @@ func replicateSwitching(t *testing.T, masterMake, slaveMake harness.Target) {
 	ctl := startController(t)
 	p := newPair(t, masterMake, slaveMake, map[string]string{
 		"enableControllerMode": "true", "controllerAddr": ctl.addr, // Java's; a broker of ours knows nothing of a controller
-		"controllerHeartBeatTimeoutMills": "90000", "enableAutoSwitchHA": "true", "brokerRole": "SYNC_MASTER", "brokerId": "1",
+		// The controller takes a broker for dead when it is silent, or closes the connection, which it does if an answer is late.
+		"controllerHeartBeatTimeoutMills": "90000", "clientCloseSocketIfTimeout": "false",
+		"enableAutoSwitchHA": "true", "brokerRole": "SYNC_MASTER", "brokerId": "1",
 		"allAckInSyncStateSet": "true", "haSendHeartbeatInterval": "500",
 		"slaveReadEnable": "true", "slaveTimeout": "15000", "mappedFileSizeCommitLog": fmt.Sprint(replicationFile),
 	})

@@ -123,9 +123,12 @@ func (p *pair) copyMessages() {
 		{"haStatus -b " + p.slave.place.Broker(), []string{"#MasterAddr\t127.0.0.1:"}},
 		{"clusterList", []string{p.Broker(), p.slave.place.Broker(), " true\n"}},
 	} {
-		if out, err := suite.split.Admin(p.Place, strings.Fields(look.command)...); err != nil || !containsAll(out, look.want) {
-			t.Errorf("%s: %v: no %q in\n%s", look.command, err, look.want, out)
-		}
+		var out string
+		var err error
+		awaitWindow(t, soon, func() bool {
+			out, err = suite.split.Admin(p.Place, strings.Fields(look.command)...)
+			return err == nil && containsAll(out, look.want)
+		}, func() string { return fmt.Sprintf("%s: %v: no %q in\n%s", look.command, err, look.want, out) })
 	}
 	awaitWindow(t, 3*time.Minute, p.slave.knowsTopic, func() string { return "the slave does not know the topic" })
 }

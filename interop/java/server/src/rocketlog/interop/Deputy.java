@@ -31,7 +31,7 @@ final class Deputy {
     private static final long ALIVE_MILLIS = 90_000;
 
     final long id;
-    private final BrokerOuterAPI api = new BrokerOuterAPI(new NettyClientConfig(), null);
+    private final BrokerOuterAPI api;
     private final ScheduledExecutorService rounds = Executors.newSingleThreadScheduledExecutor();
     private final String controller;
     private final String name;
@@ -45,6 +45,9 @@ final class Deputy {
         this.controller = controller;
         this.name = name;
         this.addr = addr;
+        NettyClientConfig patient = new NettyClientConfig();
+        patient.setClientCloseSocketIfTimeout(false); // for the controller that would be the broker's death
+        api = new BrokerOuterAPI(patient, null);
         api.start();
         if (id == 0) {
             id = api.getNextBrokerId(CLUSTER, name, controller).getNextBrokerId();
