@@ -1,6 +1,7 @@
 package index
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -57,6 +58,36 @@ func BenchmarkPut(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkFloor makes the stores of a message with a unique key, a key and a tag that the format demands, and nothing else:
+// hashes are a multiplication, no reader is thought of. What Put costs above it is hashing, order and pages made ahead.
+func BenchmarkFloor(b *testing.B) {
+	x := benchIndex(b, nil)
+	if err := x.Put([]byte("T"), []byte("k"), nil, nil, 0, 1_700_000_000_000); err != nil {
+		b.Fatal(err)
+	}
+	data, n := x.writer.bytes, int32(1)
+	hashes := func(i int32) [3]int32 {
+		return [3]int32{keyHash(i * 1_640_531_527), keyHash(i*1_640_531_527 + 1<<20), 42}
+	}
+	for i := int32(0); b.Loop(); i++ {
+		if n+3 >= x.entries {
+			n = 1
+		}
+		for _, hash := range hashes(i + 8) { // as far ahead as the dispatcher
+			at := x.slotAt(hash)
+			vfs.Prefetch(data[at : at+slotSize])
+		}
+		for _, hash := range hashes(i) {
+			slot := data[x.slotAt(hash):]
+			e := entry{hash: hash, phy: int64(i), diff: 1, prev: int32(binary.BigEndian.Uint32(slot))}
+			e.encode(data[x.entryAt(n):])
+			binary.BigEndian.PutUint32(slot, uint32(n))
+			n++
+		}
+		encodeEnd(data, int64(i), int64(i), n, n)
 	}
 }
 

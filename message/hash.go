@@ -37,17 +37,38 @@ const (
 	pow2 = 31 * 31
 	pow3 = 31 * pow2
 	pow4 = 31 * pow3
+	pow8 = pow4 * pow4 & (1<<32 - 1)
 )
 
-// hashUTF8 takes four characters at a time: one by one each multiplication would wait for the one before.
+// The lanes of eight characters in a word: the upper bit of each, each second one, and each second pair.
+const (
+	wideBits  = 0x8080808080808080
+	evenBytes = 0x00FF00FF00FF00FF
+	evenPairs = 0x0000FFFF0000FFFF
+)
+
+// hashUTF8 takes eight characters at a time, as one word: neighbours are joined to the hashes of pairs, these to those of
+// fours, and none overflows its lane. One by one each multiplication would wait for the one before.
 func hashUTF8[T string | []byte](h uint32, s T) uint32 {
 	i := 0
-	for ; i+4 <= len(s); i += 4 {
+	for ; i+8 <= len(s); i += 8 {
+		p := s[i : i+8]
+		x := uint64(p[0]) | uint64(p[1])<<8 | uint64(p[2])<<16 | uint64(p[3])<<24 |
+			uint64(p[4])<<32 | uint64(p[5])<<40 | uint64(p[6])<<48 | uint64(p[7])<<56
+		if x&wideBits != 0 {
+			return hashWide(h, s[i:])
+		}
+		x = 31*(x&evenBytes) + x>>8&evenBytes
+		x = pow2*(x&evenPairs) + x>>16&evenPairs
+		h = pow8*h + pow4*uint32(x) + uint32(x>>32)
+	}
+	if i+4 <= len(s) {
 		a, b, c, d := s[i], s[i+1], s[i+2], s[i+3]
 		if a|b|c|d >= utf8.RuneSelf {
 			return hashWide(h, s[i:])
 		}
 		h = pow4*h + pow3*uint32(a) + pow2*uint32(b) + 31*uint32(c) + uint32(d)
+		i += 4
 	}
 	for ; i < len(s); i++ {
 		c := s[i]

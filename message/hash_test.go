@@ -77,7 +77,7 @@ func TestHashOfAnyLength(t *testing.T) {
 		for at := range n + 1 {
 			text := make([]rune, n)
 			for i := range text {
-				text[i] = rune('!' + (i*37+n)%90)
+				text[i] = rune(' ' + (i*37+n)%96)
 			}
 			if at < n {
 				text[at] = wide
