@@ -347,6 +347,25 @@ func TestSlaveActsForPops(t *testing.T) {
 	}
 }
 
+// Retry topics of the second form have names that no broker takes a message for: what comes again elsewhere comes by the first.
+func TestSlaveActsForPopsWithRetryTopicV2(t *testing.T) {
+	var ahead atomic.Int64 // ms
+	g := startActing(t, func(o *Options) {
+		o.EnableRetryTopicV2 = true
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load()) * time.Millisecond) }
+	})
+	master := &popBench{bench: g.master}
+	g.other.put("Pair", 0, "of the other")
+	master.fill("Pair", "m", 1)
+	if got := master.pop(popHeader("Pair")); len(got) != 1 {
+		t.Fatalf("popped %v", got)
+	}
+	g.lose()
+	ahead.Add(65_000)
+	g.slave.popper.log.kick()
+	g.other.dispatched("%RETRY%g_Pair", 0, 1)
+}
+
 // What is popped for long waits in the timer, and is brought to another master with what is acknowledged of it at the slave.
 func TestSlaveActsForLongPops(t *testing.T) {
 	var stopped atomic.Int64 // ms at which the clock stands, if it does

@@ -56,12 +56,13 @@ func (l *reviveLog) route(p *post, m *message.Message) {
 // reviveElsewhere puts a message that comes again to the retry topic at another master: at one that has the topic, since there
 // the group pops both. That makes the retry topic where it needs to.
 func (l *reviveLog) reviveElsewhere(c *pop.Checkpoint, m *message.Message) engine.PutResult {
-	e := l.b.acting.escape
+	e, normal := l.b.acting.escape, pop.NormalTopic(c.Topic, c.Group)
+	m.Topic = pop.RetryTopicV1(normal, c.Group) // no broker takes a message for a name of the second form
 	p := e.post(m)
 	p.header.DefaultTopicQueueNums = 1
 	p.header.MaxReconsumeTimes = protocol.Some[int32](math.MaxInt32) // consumers that pop give a message up themselves
 	p.queue = func(ctx context.Context) (escapeQueue, error) {
-		q, err := e.turn(ctx, pop.NormalTopic(c.Topic, c.Group))
+		q, err := e.turn(ctx, normal)
 		q.id = 0
 		return q, err
 	}
