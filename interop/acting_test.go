@@ -15,8 +15,8 @@ import (
 	"github.com/rocketlog/rocketlog/interop/harness"
 )
 
-// actingCluster starts a master, a slave that acts for it, and another master, which are in one network.
-func actingCluster(t *testing.T, settings, others map[string]string) (c *harness.Cluster, slave *slaveBroker, other *harness.Cluster) {
+// actingCluster starts a master, a slave that acts for it, and another master of any make, which are in one network.
+func actingCluster(t *testing.T, settings map[string]string, otherMake harness.Target, others map[string]string) (c *harness.Cluster, slave *slaveBroker, other *harness.Cluster) {
 	t.Helper()
 	common := map[string]string{
 		"brokerRole": "ASYNC_MASTER", "enableSlaveActingMaster": "true", "enableRemoteEscape": "true", "mappedFileSizeCommitLog": fmt.Sprint(replicationFile),
@@ -33,7 +33,7 @@ func actingCluster(t *testing.T, settings, others map[string]string) (c *harness
 		t.Fatal(err)
 	}
 	place.Properties["brokerName"], place.NameServerPort = "broker-b", c.NameServerPort
-	other = &harness.Cluster{Place: place, Target: suite.split}
+	other = &harness.Cluster{Place: place, Target: otherMake}
 	if err := other.StartBroker(); err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func actingCluster(t *testing.T, settings, others map[string]string) (c *harness
 func TestActing(t *testing.T) {
 	t.Parallel()
 	heavy(t)
-	c, slave, _ := actingCluster(t, nil, nil)
+	c, slave, _ := actingCluster(t, nil, suite.split, nil)
 
 	a := newAgent(t, java55, c.NameServer(), "clients")
 	p := producer(t, a, nil)
@@ -95,12 +95,24 @@ func TestActing(t *testing.T) {
 
 // TestActingState kills one of two masters while transactions are open in it and messages are popped and not acknowledged: its
 // slave sends the transactions to the other master, which asks about them, goes on giving out messages, and has what is not
-// acknowledged come again at the other. Nothing is lost, and what was acknowledged does not come again.
+// acknowledged come again at the other. Nothing is lost, and what was acknowledged does not come again. With -long the other is
+// also RocketMQ's.
 func TestActingState(t *testing.T) {
-	t.Parallel()
-	heavy(t)
+	for name, otherMake := range map[string]harness.Target{"ours": suite.split, "java": suite.java} {
+		if name == "java" && !*longFlag {
+			continue
+		}
+		t.Run("other="+name, func(t *testing.T) {
+			t.Parallel()
+			heavy(t)
+			actingState(t, otherMake)
+		})
+	}
+}
+
+func actingState(t *testing.T, otherMake harness.Target) {
 	// The master itself asks about no transaction.
-	c, slave, _ := actingCluster(t, map[string]string{"transactionTimeOut": "3600000", "transactionCheckInterval": "3000"}, quickChecks)
+	c, slave, _ := actingCluster(t, map[string]string{"transactionTimeOut": "3600000", "transactionCheckInterval": "3000"}, otherMake, quickChecks)
 	a := newAgent(t, java55, c.NameServer(), "clients")
 	const topic, each = "ActedState", 12
 	p := newPopper(t, a, topic)
