@@ -347,8 +347,9 @@ func TestSlaveActsForPops(t *testing.T) {
 	}
 }
 
-// Retry topics of the second form have names that no broker takes a message for: what comes again elsewhere comes by the first.
-func TestSlaveActsForPopsWithRetryTopicV2(t *testing.T) {
+// What is popped from a master comes again elsewhere by retry topics of the first form: those of the second have names that no
+// broker takes a message for. It comes also when the slave has not yet copied the group.
+func TestSlaveRevivesWhatItsMasterGaveOut(t *testing.T) {
 	var ahead atomic.Int64 // ms
 	g := startActing(t, func(o *Options) {
 		o.EnableRetryTopicV2 = true
@@ -361,6 +362,9 @@ func TestSlaveActsForPopsWithRetryTopicV2(t *testing.T) {
 		t.Fatalf("popped %v", got)
 	}
 	g.lose()
+	g.slave.groups.mu.Lock()
+	delete(g.slave.groups.mu.table, "g")
+	g.slave.groups.mu.Unlock()
 	ahead.Add(65_000)
 	g.slave.popper.log.kick()
 	g.other.dispatched("%RETRY%g_Pair", 0, 1)

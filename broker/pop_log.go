@@ -461,10 +461,11 @@ func (l *reviveLog) revive(queue int32, d pop.Revival) {
 	l.open.Add(int64(q.mu.ledger.Len() - before))
 }
 
-// again puts one popped message to the retry topic of its group. One that is gone, or whose topic or group is, is done.
+// again puts one popped message to the retry topic of its group. One that is gone, or whose topic or group is, is done; a
+// slave may only not have copied these yet.
 func (l *reviveLog) again(c *pop.Checkpoint, read messageReader, offset int64) error {
 	b := l.b
-	if b.topics.get(pop.NormalTopic(c.Topic, c.Group)) == nil || !l.hasGroup(c) {
+	if !b.isSlave() && (b.topics.get(pop.NormalTopic(c.Topic, c.Group)) == nil || !l.hasGroup(c)) {
 		return nil
 	}
 	m, err := read(offset)
