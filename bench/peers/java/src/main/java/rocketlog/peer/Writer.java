@@ -2,6 +2,7 @@ package rocketlog.peer;
 
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
+import java.util.concurrent.locks.LockSupport;
 import org.apache.rocketmq.common.message.MessageExtBrokerInner;
 import org.apache.rocketmq.store.DefaultMessageStore;
 import org.apache.rocketmq.store.PutMessageResult;
@@ -12,6 +13,8 @@ import org.apache.rocketmq.store.PutMessageResult;
  */
 final class Writer extends Thread {
     static final int QUEUES_PER_TOPIC = 8;
+    /** How long a paced writer sleeps at least when no put is due, as ours does. */
+    private static final long DOZE_NANOS = 100_000;
     private static final InetSocketAddress HOST = new InetSocketAddress("127.0.0.1", 10911);
     private static final byte[] HEX = "0123456789abcdef".getBytes(StandardCharsets.US_ASCII);
 
@@ -76,7 +79,7 @@ final class Writer extends Thread {
     private void runPaced() {
         for (long due = System.nanoTime(); due < deadline && messages < messagesMax; due += interval) {
             while (System.nanoTime() < due) {
-                Thread.onSpinWait();
+                LockSupport.parkNanos(DOZE_NANOS);
             }
             put();
             latency.record(System.nanoTime() - due);
