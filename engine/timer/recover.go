@@ -82,12 +82,15 @@ func (t *Timer) recover(check Checkpoint, p progress, known bool) error {
 // mendCheckpoint tells of what a checkpoint claims that cannot be so when the one that wrote it stopped in order, and puts it
 // right where it would mislead. A position of the log that is too far, or not far enough, is found out by reading. end is that
 // of the log.
+//
+// Java's stops before it is done: it claims less of the log and of the queue than is there. Ours ends with the two files alike.
 func (t *Timer) mendCheckpoint(c *Checkpoint, p progress, end int64) error {
 	tell := func(field int64, format string, args ...any) {
 		t.opts.Damaged(Fault{File: t.flushed.file.checkPath(), Offset: 8 * field, Text: fmt.Sprintf(format, args...), Mended: true})
 		t.flushed.file.noCheck = true
 	}
-	if c.LogPos != end && !t.cut {
+	ours := p.readTime == c.ReadTime
+	if (c.LogPos > end || ours && c.LogPos < end) && !t.cut {
 		tell(1, "the timer log is said to be on disk up to %d, its units end at %d", c.LogPos, end)
 	}
 	behind, err := t.behindUnits(end)
@@ -97,7 +100,7 @@ func (t *Timer) mendCheckpoint(c *Checkpoint, p progress, end int64) error {
 	switch last := t.queue.MaxOffset(); {
 	case err != nil:
 		return err
-	case c.QueueOffset < behind && c.LogPos == end:
+	case ours && c.QueueOffset < behind && c.LogPos == end:
 		tell(2, "messages are said to be taken in up to %d, the last unit is of the one before %d", c.QueueOffset, behind)
 		c.QueueOffset = behind
 	case c.QueueOffset > last && last > 0:

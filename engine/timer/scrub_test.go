@@ -219,6 +219,41 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// TestVerifyBelievesJava has Java run after us and stop in order: its checkpoint is older than the last units it wrote.
+func TestVerifyBelievesJava(t *testing.T) {
+	w, keys, faults := scrubWorld(t)
+	if err := w.timer.closeFiles(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := ReadCheckpoint(w.fs, "store")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.clock += 3000
+	c.ReadTime, c.VersionTime, c.VersionCounter = c.ReadTime+3000, c.VersionTime+3000, c.VersionCounter+3
+	c.LogPos, c.QueueOffset = c.LogPos-2*unitSize, c.QueueOffset-2
+	f, err := w.fs.OpenFile(filepath.Join("store", "config", checkpointName), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(c.Append(nil), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o := w.opts
+	o.Stopped = true
+	if found, err := Verify("store", w.store, &o); found != 0 || err != nil {
+		t.Fatalf("found %d, told %v: %v", found, *faults, err)
+	}
+	w.open()
+	w.run(start+600_000, 20_000)
+	if got := w.keys(); len(got) < keys {
+		t.Errorf("delivered %d: %q", len(got), got)
+	}
+}
+
 // untold tells of bytes of which nothing else tells what they were: the version of a checkpoint, how far a slave's master was, and
 // what makes no other slot of the read time.
 func untold(name string, at int64) bool { return name == "config/timercheck" && (at == 7 || at >= 24) }
