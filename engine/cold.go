@@ -88,17 +88,35 @@ func (p *coldPages) hot(off message.PhyOffset) bool {
 	return off >= max(p.openedAt, p.log.CommittedOffset()-hotTail)
 }
 
-// cold tells whether a record would have to be read from the device. A record
-// of several chunks is judged by its first and last.
-func (p *coldPages) cold(u consumequeue.Unit) bool {
+// span is a part of the log that one get found in memory: what it reads next
+// mostly lies there, too.
+type span struct{ begin, end message.PhyOffset }
+
+func (s *span) holds(off message.PhyOffset) bool { return s.begin <= off && off < s.end }
+
+// cold tells whether a record would have to be read from the device, and if not
+// where else nothing would. A record of several chunks is judged by its first and last.
+func (p *coldPages) cold(u consumequeue.Unit, warm *span) bool {
 	if p.hot(u.Offset) {
 		return false
 	}
-	return p.chunkCold(u.Offset) || p.chunkCold(u.Offset+message.PhyOffset(u.Size)-1)
+	return p.chunkCold(u.Offset, warm) || p.chunkCold(u.Offset+message.PhyOffset(u.Size)-1, warm)
 }
 
-func (p *coldPages) chunkCold(off message.PhyOffset) bool {
+func (p *coldPages) chunkCold(off message.PhyOffset, warm *span) bool {
+	if warm.holds(off) {
+		return false
+	}
 	begin, size := p.chunkAt(off)
+	if p.missing(begin, size) {
+		return true
+	}
+	*warm = span{begin, begin + message.PhyOffset(size)}
+	return false
+}
+
+// missing tells whether a chunk is not in memory.
+func (p *coldPages) missing(begin message.PhyOffset, size int) bool {
 	if size == 0 || p.believed(begin) {
 		return false
 	}
@@ -225,7 +243,7 @@ const recordGuess = 4 << 10
 func (s *Store) LoadColdAt(at message.PhyOffset) (bytes int, err error) {
 	defer vfs.CatchFaults(debug.SetPanicOnFault(true), &err)
 	u := consumequeue.Unit{Offset: at, Size: recordGuess}
-	if at < s.log.MinOffset() || !s.pages.cold(u) {
+	if at < s.log.MinOffset() || !s.pages.cold(u, new(span)) {
 		return 0, nil
 	}
 	return s.pages.load(u)

@@ -163,6 +163,7 @@ type getter struct {
 	looked    int                 // entries looked at
 	at        message.QueueOffset // of the entry in hand
 	err       error               // why its record could not be read
+	warm      span                // of a get that is HotOnly
 }
 
 // guardedScan is scan where a page that cannot be had is an error.
@@ -297,7 +298,7 @@ func (g *getter) add(u consumequeue.Unit) GetStatus {
 		g.skipBelow = g.store.log.NextFile(u.Offset)
 		return MessageWasRemoving
 	}
-	if g.req.HotOnly && g.store.pages.cold(u) {
+	if g.req.HotOnly && g.store.pages.cold(u, &g.warm) {
 		g.res.Cold = true
 		return NoMatchedMessage
 	}
