@@ -46,6 +46,8 @@ type Result struct {
 	Bytes int64 `json:"bytes,omitempty"`
 	// Idle is CPU in percent of one core.
 	Idle float64 `json:"idle_percent,omitempty"`
+	// Stolen is ms of the machine's processors that its host gave to others while the process ran.
+	Stolen float64 `json:"stolen_ms,omitempty"`
 	// FirstFailure is the answer to the first message that failed.
 	FirstFailure string `json:"first_failure,omitempty"`
 }

@@ -36,7 +36,7 @@ type server struct {
 
 // start starts a program and waits until ready says so.
 func (e *Env) start(port int, ready func(*server) bool, env []string, name string, args ...string) (*server, error) {
-	s := &server{cmd: exec.CommandContext(e.ctx, name, args...), exited: make(chan error, 1), port: port, output: &syncBuffer{}}
+	s := &server{cmd: e.command(e.ctx, name, args), exited: make(chan error, 1), port: port, output: &syncBuffer{}}
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
 	s.cmd.Env = append(os.Environ(), env...)
 	if err := s.cmd.Start(); err != nil {

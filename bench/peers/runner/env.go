@@ -31,7 +31,8 @@ type Env struct {
 	javaReason string          // why there is no Java
 	runs       int
 	run        string // directory of the present run
-	memory     heldMemory
+	core       string // to which the programs are bound; empty: to none
+	memory     *heldMemory
 }
 
 // childTimeout bounds each child: the longest takes half of it.
@@ -121,11 +122,13 @@ func (e *Env) end(manyFiles bool) error {
 func (e *Env) child(name string, args ...string) (measure.Result, error) {
 	ctx, cancel := context.WithTimeout(e.ctx, childTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := e.command(ctx, name, args)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
+	before := stolen()
 	runErr := cmd.Run()
 	r, err := measure.Parse(out.Bytes())
+	r.Stolen = float64((stolen() - before).Milliseconds())
 	var exit *exec.ExitError
 	killedItself := errors.As(runErr, &exit) && exit.ExitCode() == -1 && ctx.Err() == nil
 	switch {
@@ -135,6 +138,14 @@ func (e *Env) child(name string, args ...string) (measure.Result, error) {
 		return r, fmt.Errorf("%s %s: %w: %s", filepath.Base(name), strings.Join(args, " "), err, tail(errs.Bytes()))
 	}
 	return r, nil
+}
+
+// command is that of a program, on the core that the processes of e are bound to, if they are.
+func (e *Env) command(ctx context.Context, name string, args []string) *exec.Cmd {
+	if e.core == "" {
+		return exec.CommandContext(ctx, name, args...)
+	}
+	return exec.CommandContext(ctx, "taskset", append([]string{"-c", e.core, name}, args...)...) // which becomes it
 }
 
 // own runs a command of this program.

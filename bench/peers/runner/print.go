@@ -31,6 +31,7 @@ var columns = []struct {
 	{"anon MiB", "%.0f", func(r measure.Result) float64 { return r.Anonymous }},
 	{"idle %", "%.2f", func(r measure.Result) float64 { return r.Idle }},
 	{"load CPU µs", "%.2f", func(r measure.Result) float64 { return r.LoadCPU }},
+	{"stolen ms", "%.0f", func(r measure.Result) float64 { return r.Stolen }},
 	{"failed", "%.0f", func(r measure.Result) float64 { return float64(r.Failed) }},
 	{"messages", "%.0f", func(r measure.Result) float64 { return float64(r.Messages) }},
 	{"seconds", "%.3f", func(r measure.Result) float64 { return r.Seconds }},

@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"time"
@@ -34,9 +36,9 @@ func replicationStudy() Study {
 		Name:  "replication",
 		Title: "replication: a master with a slave, 1 KiB; catch-up of a fresh slave, and copying its file over the loopback, in MB/s",
 		Sides: []Side{
-			{Name: "ours", Run: func(e *Env) (Results, error) { return e.replicate((*Env).startOurMember) }},
+			{Name: "ours", Run: withApart(true, func(e *Env) (Results, error) { return e.replicate((*Env).startOurMember) })},
 			{Name: "java", Missing: (*Env).missingJava, Run: func(e *Env) (Results, error) { return e.replicate((*Env).startJavaMember) }},
-			{Name: "our master alone", Run: (*Env).masterAlone},
+			{Name: "our master alone", Run: withApart(false, (*Env).masterAlone)},
 			{Name: "copy", Run: (*Env).copyFile},
 		},
 		Compare: []Figure{
@@ -48,13 +50,19 @@ func replicationStudy() Study {
 }
 
 // replicationFigures are what the bars judge.
-var replicationFigures = []string{"sync", "sync, slave", "async", "catch-up", "lag at half load"}
+var replicationFigures = []string{"sync", "sync, slave", "async", coresApart, "catch-up", "lag at half load"}
 
 func replicationBars(m Medians) []Bar {
 	ours := m["ours"]
 	bars := []Bar{atMostFixed("async replication: p99 of the lag at half load", "ms", ours["lag at half load"].P99/1000, 20)}
 	if alone, ok := m["our master alone"]; ok {
 		bars = append(bars, atLeast("async replication: msgs/s of the master alone", "/s", ours["async"].Rate, alone["async"].Rate, 0.9))
+		const text = "async replication, slave on another core: msgs/s of the master alone"
+		if _, ok := alone[coresApart]; ok {
+			bars = append(bars, atLeast(text, "/s", ours[coresApart].Rate, alone[coresApart].Rate, 0.9))
+		} else {
+			bars = append(bars, missing(text, "no taskset, or one core"))
+		}
 	}
 	if copied, ok := m["copy"]; ok {
 		bars = append(bars, atLeast("catch-up: MB/s of a file's copy over the loopback", "MB/s", ours["catch-up"].Rate, copied["catch-up"].Rate, 0.6))
@@ -196,6 +204,67 @@ func (e *Env) masterAlone() (Results, error) {
 	}
 	r, err := e.load(master, "send", e.Measure)
 	return Results{"async": r}, err
+}
+
+// coresApart is sending while master and load generator share one core, and the slave if there is one has another: where slaves
+// have machines of their own.
+const coresApart = "async, cores apart"
+
+// canPin tells whether processes can be bound to cores.
+func canPin() bool {
+	_, err := exec.LookPath("taskset")
+	return err == nil && runtime.NumCPU() > 1
+}
+
+// on is e with its processes bound to a core.
+func (e *Env) on(core int) *Env {
+	bound := *e
+	bound.core = strconv.Itoa(core)
+	return &bound
+}
+
+// withApart adds sending with cores apart, with a slave or without, to the results of a side.
+func withApart(copied bool, run func(*Env) (Results, error)) func(*Env) (Results, error) {
+	return func(e *Env) (Results, error) {
+		results, err := run(e)
+		if err == nil && canPin() {
+			results[coresApart], err = e.sendApart(copied)
+		}
+		return results, err
+	}
+}
+
+// sendApart sends to a master on one core, with a slave on another or without.
+func (e *Env) sendApart(copied bool) (r measure.Result, err error) {
+	for _, name := range []string{"master", "slave"} { // of what was measured before
+		if err := os.RemoveAll(filepath.Join(e.run, name)); err != nil {
+			return r, err
+		}
+	}
+	names, stop, err := e.nameServer()
+	if err != nil {
+		return r, err
+	}
+	defer stop()
+	near, far := e.on(0), e.on(1)
+	master, err := near.startOurMember(member{"master", []string{"brokerRole=ASYNC_MASTER", names}})
+	if err != nil {
+		return r, err
+	}
+	defer master.stop()
+	if copied {
+		m := slave()
+		m.properties = append(m.properties, names)
+		s, err := far.startOurMember(m)
+		if err != nil {
+			return r, err
+		}
+		defer s.stop()
+		if err := e.awaitSlave(master); err != nil {
+			return r, err
+		}
+	}
+	return near.load(master, "send", e.Measure)
 }
 
 // haStatus asks a master for its slaves.

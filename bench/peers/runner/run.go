@@ -85,6 +85,7 @@ func Run(ctx context.Context, o *Options, out, progress io.Writer) error {
 		return err
 	}
 	e := &o.Env
+	e.memory = new(heldMemory)
 	if e.Dir, err = os.MkdirTemp(e.Dir, "peers-"); err != nil {
 		return err
 	}

@@ -198,6 +198,7 @@ func median(runs []Results) Results {
 			Idle:     of(func(r result) float64 { return r.Idle }),
 			Files:    of(func(r result) float64 { return r.Files }),
 			ReadRate: of(func(r result) float64 { return r.ReadRate }),
+			Stolen:   of(func(r result) float64 { return r.Stolen }),
 
 			Anonymous:  of(func(r result) float64 { return r.Anonymous }),
 			AllocBytes: of(func(r result) float64 { return r.AllocBytes }),

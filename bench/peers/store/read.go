@@ -21,6 +21,7 @@ type reader struct {
 	store    *engine.Store
 	requests []engine.GetRequest
 	turn     int
+	loads    bool // what is on disk only
 	result   engine.GetResult
 	messages int64
 }
@@ -39,7 +40,11 @@ func newReader(s *engine.Store, queues int) *reader {
 func (r *reader) get() (more bool, err error) {
 	req := &r.requests[r.turn]
 	r.turn = (r.turn + 1) % len(r.requests)
+	req.HotOnly = r.loads
 	r.store.Get(req, &r.result)
+	if r.result.Cold && r.result.Count == 0 {
+		r.load(req)
+	}
 	r.result.Release()
 	if r.result.Err != nil {
 		return false, r.result.Err
@@ -52,6 +57,16 @@ func (r *reader) get() (more bool, err error) {
 	req.Offset = r.result.NextOffset
 	r.messages += int64(r.result.Count)
 	return true, nil
+}
+
+// load gets what is on disk only, as the broker does: by a call of its own, which unlike a page fault leaves the processor to
+// other goroutines.
+func (r *reader) load(req *engine.GetRequest) {
+	next := *req
+	next.Offset = r.result.NextOffset
+	r.store.LoadCold(&next) //nolint:errcheck // the read says what is wrong
+	req.HotOnly = false
+	r.store.Get(req, &r.result)
 }
 
 // pass reads all there is.
@@ -167,6 +182,7 @@ func (c *Config) startScan(s *engine.Store) *scan {
 	}
 	sc := &scan{ended: make(chan struct{}), begin: time.Now()}
 	r := newReader(s, c.Queues)
+	r.loads = true
 	go func() {
 		defer close(sc.ended)
 		for sc.err == nil && !sc.stops.Load() {
