@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"testing"
 	"time"
 
@@ -146,6 +148,31 @@ func (l *life) survived(t *testing.T, s *Store) {
 // Each of the first crashes of a store that opens after a crash: recovery can
 // be interrupted anywhere.
 func TestCrashDuringRecovery(t *testing.T) {
+	crashDuringRecovery(t, func(*vfs.CrashFS) {})
+}
+
+// TestCrashDuringIndexRebuild has the first file of the index damaged, so that all of it is built again. What
+// the checkpoint says of the files that were there must not be believed of the new ones.
+func TestCrashDuringIndexRebuild(t *testing.T) {
+	crashDuringRecovery(t, func(fs *vfs.CrashFS) {
+		entries, err := fs.ReadDir("/store/index")
+		if err != nil || len(entries) < 3 {
+			t.Fatalf("%d index files: %v", len(entries), err)
+		}
+		f, err := fs.OpenFile("/store/index/"+entries[0].Name(), os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt([]byte{0xff}, 36); err != nil { // the number of entries
+			t.Fatal(err)
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func crashDuringRecovery(t *testing.T, damage func(*vfs.CrashFS)) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 3))
 	opts := small()
@@ -158,6 +185,7 @@ func TestCrashDuringRecovery(t *testing.T) {
 	l.flushed = s.MaxPhyOffset()
 	crashed := first.Crash(rng.Uint64())
 	s.Close()
+	damage(crashed)
 
 	calls := 0
 	for at := 1; ; at++ {

@@ -260,6 +260,9 @@ func (s *Store) recoverIndex(p plan, end message.PhyOffset) (message.PhyOffset, 
 	if err != nil {
 		return 0, err
 	}
+	if err := s.unclaimIndex(s.index.Mark().SealedTime); err != nil {
+		return 0, err
+	}
 	if s.reindex {
 		return s.log.MinOffset(), nil
 	}
@@ -270,6 +273,17 @@ func (s *Store) recoverIndex(p plan, end message.PhyOffset) (message.PhyOffset, 
 		return end, nil // Java's index is complete after a clean stop
 	}
 	return from, nil
+}
+
+// unclaimIndex takes back what the checkpoint says of files of the index that were not kept, which end behind sealed: those
+// that are built in their place end at the same times, and must not be believed after a crash before they are on disk.
+func (s *Store) unclaimIndex(sealed int64) error {
+	cp, err := s.readCheckpoint()
+	if err != nil || cp.IndexMsgTimestamp <= sealed {
+		return err
+	}
+	cp.IndexMsgTimestamp = sealed
+	return s.writeJavaCheckpoint(cp)
 }
 
 // beginDispatch lets dispatch begin at from, and that to the index at

@@ -36,7 +36,7 @@ func (x *Index) Recover(st State, clean bool, javaIndexTime int64, logEnd messag
 	case x.fits(st, names):
 		from, err = x.loadState(names, st)
 	default:
-		from, err = x.loadOlder(names, x.flushedByJava(javaIndexTime))
+		from, err = x.loadTime(names, javaIndexTime)
 	}
 	if err != nil {
 		return 0, err
@@ -101,16 +101,25 @@ func (x *Index) loadClean(names []string, st State, logEnd message.PhyOffset) (m
 	return logEnd, nil
 }
 
+// loadTime keeps what Java would.
+func (x *Index) loadTime(names []string, javaIndexTime int64) (message.PhyOffset, error) {
+	kept, err := x.loadOlder(names, x.flushedByJava(javaIndexTime))
+	if err != nil {
+		return 0, err
+	}
+	return x.lastPhy(), x.removeNames(names[kept:])
+}
+
 // loadState keeps what a State covers.
 func (x *Index) loadState(names []string, st State) (message.PhyOffset, error) {
 	at, found := slices.BinarySearch(names, st.File)
-	from, err := x.loadOlder(names[:at], func(header) bool { return true })
+	kept, err := x.loadOlder(names[:at], func(header) bool { return true })
 	if err != nil {
 		return 0, err
 	}
 	x.distrust()
-	if len(x.list()) < at { // an older file was damaged: the rest is built anew
-		return from, x.removeNames(names[at:])
+	if kept < at { // an older file was damaged: the rest is built anew
+		return x.lastPhy(), x.removeNames(names[kept:])
 	}
 	if found && st.Count > 1 {
 		err := x.load(st.File)
@@ -140,21 +149,20 @@ func (x *Index) distrust() {
 	x.mu.dirDirty = true
 }
 
-// loadOlder takes in files up to the first that is damaged or not to be kept, removes the others, and
-// returns the offset of the last message in what is kept.
-func (x *Index) loadOlder(names []string, keep func(header) bool) (message.PhyOffset, error) {
+// loadOlder takes in files up to the first that is damaged or not to be kept, and returns how many.
+func (x *Index) loadOlder(names []string, keep func(header) bool) (kept int, err error) {
 	for i, name := range names {
 		f, err := x.read(name)
 		bad := x.drops(err)
 		if err != nil && !bad {
-			return 0, err
+			return i, err
 		}
 		if bad || !keep(f.header()) {
-			return x.lastPhy(), x.removeNames(names[i:])
+			return i, nil
 		}
 		x.enlist(f)
 	}
-	return x.lastPhy(), nil
+	return len(names), nil
 }
 
 // drops tells whether err is about a damaged file, and takes down that it was dropped.
@@ -207,13 +215,11 @@ func (x *Index) unlist(name string) error {
 	return f.unmap()
 }
 
-// removeNames removes files that are not in the list.
+// removeNames removes the files at the end of the index, newest first and each for certain before the next: an index that lost an
+// older one alone would lack what that held, and nobody would know.
 func (x *Index) removeNames(names []string) error {
-	x.mu.Lock()
-	x.mu.dirDirty = x.mu.dirDirty || len(names) > 0
-	x.mu.Unlock()
-	for _, name := range names {
-		if err := x.fs.Remove(newFile(x.layout, x.dir, name, header{}).path); err != nil {
+	for _, name := range slices.Backward(names) {
+		if err := errors.Join(x.fs.Remove(newFile(x.layout, x.dir, name, header{}).path), x.fs.SyncDir(x.dir)); err != nil {
 			return err
 		}
 	}
