@@ -32,7 +32,7 @@ type Campaign struct {
 }
 
 // silence is after how much time without a new history a worker hangs.
-const silence = 2 * time.Minute
+const silence = 5 * time.Minute
 
 // A history that failed is run again to make it shorter, so often and so long.
 const (
