@@ -71,10 +71,11 @@ func (p *pace) measure(count int) int {
 }
 
 // notify wakes the dispatcher. It is called after each append or flush, and
-// costs one load while the dispatcher is busy.
+// costs one load while the dispatcher is busy. One that ended may have left a
+// wake-up behind, and nobody takes another.
 func (d *dispatcher) notify() {
 	if d.parked.Load() && d.parked.CompareAndSwap(true, false) {
-		d.wake <- struct{}{}
+		request(d.wake)
 	}
 }
 
