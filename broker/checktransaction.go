@@ -30,21 +30,26 @@ type checking struct {
 func (t *transactor) round() {
 	t.flushOps() // what is settled is not checked after a crash either
 	now, policy := t.b.now().UnixMilli(), t.policy()
+	t.sweep("transactions cannot be checked; tried again", func(r message.Record) *checking { return t.look(r, now, policy) }, t.carryOut)
+}
+
+// sweep goes over all half messages that are pending, has act do what look finds to be done about them, and notes the progress.
+func (t *transactor) sweep(failed string, look func(message.Record) *checking, act func([]*checking) error) {
 	t.mu.Lock()
 	from := t.mu.ledger.Next(0)
 	t.mu.Unlock()
 	end := t.b.store.MaxOffset(message.HalfTopic, transactionQueue)
 	for from < end {
-		batch, next, err := t.decide(from, end, func(r message.Record) *checking { return t.look(r, now, policy) })
+		batch, next, err := t.decide(from, end, look)
 		if err == nil {
-			err = t.carryOut(batch)
+			err = act(batch)
 		}
 		if err != nil {
-			t.b.log.Warn("transactions cannot be checked; tried again", "from", int64(from), "error", err)
+			t.b.log.Warn(failed, "from", int64(from), "error", err)
 			break
 		}
 		if t.stopped.Load() {
-			return // close notes the progress
+			return // who stopped it notes the progress
 		}
 		from = next
 	}

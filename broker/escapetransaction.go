@@ -21,9 +21,8 @@ func (t *transactor) startEscape() {
 
 // endEscape returns when no half message is sent any more.
 func (t *transactor) endEscape() {
-	t.stopped.Store(true)
-	close(t.stop)
-	t.done.Wait()
+	t.halt()
+	t.saveProgress()
 }
 
 // runEscape sends what is pending, as Java's for the first time when a master that was only restarted would be back.
@@ -45,20 +44,7 @@ func (t *transactor) runEscape() {
 // escapeRound sends all that is pending, and notes the progress: the master that comes back does not ask about what is sent.
 // What no other master takes stays pending, and what is behind it is asked about by both.
 func (t *transactor) escapeRound() {
-	t.mu.Lock()
-	from := t.mu.ledger.Next(0)
-	t.mu.Unlock()
-	end := t.b.store.MaxOffset(message.HalfTopic, transactionQueue)
-	for from < end && !t.stopped.Load() {
-		batch, next, err := t.decide(from, end, t.leaving)
-		if err != nil {
-			t.b.log.Warn("transactions cannot be sent to other brokers; tried again", "from", int64(from), "error", err)
-			break
-		}
-		t.leave(batch)
-		from = next
-	}
-	t.saveProgress()
+	t.sweep("transactions cannot be sent to other brokers; tried again", t.leaving, t.leave)
 }
 
 // leaving makes of a pending half message one that another master takes for a producer's; nil when there is nothing to do
@@ -84,8 +70,8 @@ func (t *transactor) leaving(r message.Record) *checking {
 	return c
 }
 
-// leave sends half messages, and settles those that another master has.
-func (t *transactor) leave(batch []*checking) {
+// leave sends half messages, and settles those that another master has. That some are not taken ends nothing: the next are sent.
+func (t *transactor) leave(batch []*checking) error {
 	var posts delivery
 	for _, c := range batch {
 		posts.put(t.b.schedule.store, &c.msg)
@@ -104,4 +90,5 @@ func (t *transactor) leave(batch []*checking) {
 	if kept > 0 {
 		t.b.log.Warn("transactions are not taken by other brokers; tried again", "kept", kept, "of", len(batch), "error", cause)
 	}
+	return nil
 }

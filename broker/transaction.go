@@ -149,11 +149,16 @@ func (t *transactor) start() {
 	go t.run()
 }
 
-// close writes what is settled to the op queue and notes the progress.
-func (t *transactor) close() {
+// halt ends what runs.
+func (t *transactor) halt() {
 	t.stopped.Store(true)
 	close(t.stop)
 	t.done.Wait()
+}
+
+// close writes what is settled to the op queue and notes the progress.
+func (t *transactor) close() {
+	t.halt()
 	t.flushOps()
 	t.saveProgress()
 }

@@ -30,8 +30,8 @@ type plan struct {
 	queues message.PhyOffset
 	index  index.State
 	// ours says that a waymark fits the log, so all after it is our own.
-	ours    *waymark
-	indexAt int64 // Java's indexMsgTimestamp
+	ours *waymark
+	java Checkpoint // as it was found
 }
 
 // recover finds the end of the log, cuts queues and index to what is certain,
@@ -180,7 +180,7 @@ func (s *Store) plan() (plan, error) {
 	if s.opts.ConfirmedOnly {
 		s.limit.Store(int64(cp.ConfirmPhyOffset))
 	}
-	p := plan{clean: clean, trust: commitlog.Java, indexAt: cp.IndexMsgTimestamp, from: s.log.MinOffset()}
+	p := plan{clean: clean, trust: commitlog.Java, java: cp, from: s.log.MinOffset()}
 	if w, ok := s.readWaymark(); ok && s.log.Holds(w.seal) {
 		p.ours, p.trust = &w, commitlog.Own
 		s.checkpoints.java, s.checkpoints.ours = cp, w
@@ -256,11 +256,11 @@ func (s *Store) recoverIndex(p plan, end message.PhyOffset) (message.PhyOffset, 
 	if s.index == nil {
 		return end, nil
 	}
-	from, err := s.index.Recover(p.index, p.clean, p.indexAt, end)
+	from, err := s.index.Recover(p.index, p.clean, p.java.IndexMsgTimestamp, end)
 	if err != nil {
 		return 0, err
 	}
-	if err := s.unclaimIndex(s.index.Mark().SealedTime); err != nil {
+	if err := s.unclaimIndex(p.java, s.index.Mark().SealedTime); err != nil {
 		return 0, err
 	}
 	if s.reindex {
@@ -277,10 +277,9 @@ func (s *Store) recoverIndex(p plan, end message.PhyOffset) (message.PhyOffset, 
 
 // unclaimIndex takes back what the checkpoint says of files of the index that were not kept, which end behind sealed: those
 // that are built in their place end at the same times, and must not be believed after a crash before they are on disk.
-func (s *Store) unclaimIndex(sealed int64) error {
-	cp, err := s.readCheckpoint()
-	if err != nil || cp.IndexMsgTimestamp <= sealed {
-		return err
+func (s *Store) unclaimIndex(cp Checkpoint, sealed int64) error {
+	if cp.IndexMsgTimestamp <= sealed {
+		return nil
 	}
 	cp.IndexMsgTimestamp = sealed
 	return s.writeJavaCheckpoint(cp)
