@@ -15,9 +15,11 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
+import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
+import org.apache.rocketmq.remoting.exception.RemotingSendRequestException;
 
 /** Consumers of each kind, told as one "got" event a message. */
 final class Consumers {
@@ -152,9 +154,26 @@ final class Consumers {
         java.util.Collection<MessageQueue> queues = c.fetchMessageQueues(args.need("topic"));
         c.assign(queues);
         for (MessageQueue mq : queues) {
-            c.seekToBegin(mq);
+            seekToBegin(c, mq);
         }
         poll(agent, args, c);
+    }
+
+    /**
+     * Seeks, again when the client cut its own connection: a seek interrupts the pull that runs, and when that one was just
+     * about to be sent, client 5.5.0 closes the connection, and with it fails what else is asked over it.
+     */
+    private static void seekToBegin(DefaultLitePullConsumer c, MessageQueue mq) throws MQClientException {
+        for (int left = 10; ; left--) {
+            try {
+                c.seekToBegin(mq);
+                return;
+            } catch (MQClientException e) {
+                if (left == 0 || !(e.getCause() instanceof RemotingSendRequestException)) {
+                    throw e;
+                }
+            }
+        }
     }
 
     private static void poll(Agent agent, Args args, DefaultLitePullConsumer c) throws Exception {
