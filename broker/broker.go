@@ -150,7 +150,7 @@ func (b *Broker) open(o *Options) error {
 		return err
 	}
 	state := func(name string) stateFile {
-		return stateFile{fs: o.FS, name: filepath.Join(o.StorePathRootDir, "config", name), written: new(writtenState)}
+		return newStateFile(o.FS, filepath.Join(o.StorePathRootDir, "config", name))
 	}
 	if err := o.FS.MkdirAll(filepath.Join(o.StorePathRootDir, "config"), 0o755); err != nil {
 		return err
@@ -283,11 +283,13 @@ func (b *Broker) arrived(a engine.Arrival) {
 }
 
 // loadState reads the state files. One that is damaged beyond its backup is as one that is not there: the broker starts,
-// and says so.
+// and says so. In place of a damaged one its state is written at once, as there is no other generation of it than one.
 func (b *Broker) loadState() {
+	damaged := false
 	for _, load := range []func() error{b.topics.loadStatic, b.topics.load, b.groups.load, b.offsets.load, b.filters.load, b.locks.load, b.schedule.load, b.popper.orders.load, b.assigner.load} {
 		if err := load(); err != nil {
 			b.log.Error("state file is damaged", "error", err)
+			damaged = true
 		}
 	}
 	if b.roles != nil {
@@ -309,6 +311,9 @@ func (b *Broker) loadState() {
 		b.log.Error("op queue of transactions cannot be read; some are checked again", "error", err)
 	}
 	b.popper.log.load()
+	if damaged {
+		b.verifyState()
+	}
 }
 
 // serve starts everything that runs.

@@ -17,7 +17,7 @@
 //     use, unless the disk refuses: then it is used all the same, and the log says so. Offsets are on disk some seconds
 //     later: after a crash a consumer sees again what it committed since, and never misses anything.
 //  4. A state file is the old or the new one after a power loss, in Java's shape. One that is damaged beyond its backup does
-//     not keep the broker from starting.
+//     not keep the broker from starting, and one that is damaged never takes the place of its backup.
 //  5. Delayed messages are put to their topics before their progress is noted on disk: a crash may repeat a delivery and
 //     loses none; none comes early.
 //  6. The message of a transaction is delivered at least once if its producer commits it, never if it rolls it back, and the

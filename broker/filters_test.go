@@ -189,7 +189,7 @@ func TestFilterTable(t *testing.T) {
 // Java's file loads, and what is saved again means the same; the bits of a new filter are those that Java gave it.
 func TestGoldenFilters(t *testing.T) {
 	root := golden.Store(t, golden.Clean)
-	f := stateFile{fs: vfs.OS, name: filepath.Join(root, "config", "consumerFilter.json")}
+	f := newStateFile(vfs.OS, filepath.Join(root, "config", "consumerFilter.json"))
 	table := newFilterTable(f, func() int64 { return 0 })
 	if err := table.load(); err != nil {
 		t.Fatal(err)

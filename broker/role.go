@@ -45,7 +45,7 @@ var errSameEpoch = errors.New("a broker's role was changed under the epoch that 
 // openRole reads the role that is noted, in place of which comes that of the settings if their epoch is higher.
 func openRole(o *Options) (*roleKeeper, error) {
 	k := &roleKeeper{
-		file:   stateFile{fs: o.FS, name: filepath.Join(o.StorePathRootDir, "config", "autoSwitchRole.json")},
+		file:   newStateFile(o.FS, filepath.Join(o.StorePathRootDir, "config", "autoSwitchRole.json")),
 		epochs: ha.NewEpochFile(o.FS, o.StorePathRootDir),
 		id:     o.BrokerID, changed: make(chan struct{}, 1),
 	}

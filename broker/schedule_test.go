@@ -295,8 +295,7 @@ func scheduleHistory(t *testing.T, rng *rand.Rand) {
 	}
 	var s *scheduler
 	open := func() {
-		f.fs = fsys
-		s = newScheduler(f, historySchedule, time.Now, slog.New(slog.DiscardHandler))
+		s = newScheduler(newStateFile(fsys, f.Name()), historySchedule, time.Now, slog.New(slog.DiscardHandler))
 		s.store = store
 		var err error
 		if s.progress, err = openDelayProgress(fsys, "/store/delayprogress", store.end); err != nil {

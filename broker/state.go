@@ -3,9 +3,7 @@ package broker
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"sync"
 	"time"
 
@@ -16,55 +14,42 @@ import (
 // A stateFile is one of the JSON files under config/, in the shape in which Java's ConfigManager writes it, with the
 // generation before it beside it as name.bak.
 type stateFile struct {
-	fs      vfs.FS
-	name    string
-	written *writtenState // nil: nobody verifies it
+	*vfs.BackedFile
+	written *writtenState // its lock is held over the methods of BackedFile
+}
+
+func newStateFile(fsys vfs.FS, name string) stateFile {
+	return stateFile{BackedFile: vfs.NewBackedFile(fsys, name), written: new(writtenState)}
 }
 
 // loadState decodes the file. When it is absent or cannot be parsed, the generation before it is taken instead and the
 // complaint says so: a power loss while Java writes the file leaves exactly that. An absent file, and one that is of no
 // use together with its backup, are nil.
 func loadState[T any](f stateFile) (v *T, complaint error) {
-	v, err := readState[T](f.fs, f.name)
-	if v != nil {
-		return v, nil
-	}
-	backup, backupErr := readState[T](f.fs, f.name+vfs.BackupSuffix)
-	if backup != nil && err != nil {
-		return backup, fmt.Errorf("%w; its backup is used instead", err)
-	}
-	return backup, errors.Join(err, backupErr)
-}
-
-// readState decodes one file; an absent one and an empty one are nil.
-func readState[T any](fsys vfs.FS, name string) (*T, error) {
-	data, err := vfs.ReadFile(fsys, name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	case len(data) == 0:
-		return nil, nil
-	}
-	v := new(T)
-	if err := protocol.UnmarshalJSON(data, v); err != nil {
-		return nil, fmt.Errorf("state file %s: %w", name, err)
-	}
-	return v, nil
+	f.written.mu.Lock()
+	defer f.written.mu.Unlock()
+	_, complaint = f.Load(func(data []byte) error {
+		read := new(T)
+		if err := protocol.UnmarshalJSON(data, read); err != nil {
+			return err
+		}
+		v = read
+		return nil
+	})
+	return v, complaint
 }
 
 // write replaces the file. Names of members are quoted, numbers too, which Java reads as well as its own bare ones.
 func (f stateFile) write(v any) error {
 	data, err := protocol.MarshalStandardJSON(v)
 	if err != nil {
-		return fmt.Errorf("state file %s: %w", f.name, err)
+		return fmt.Errorf("state file %s: %w", f.Name(), err)
 	}
 	var pretty bytes.Buffer
 	if err := json.Indent(&pretty, data, "", "\t"); err != nil {
-		return fmt.Errorf("state file %s: %w", f.name, err)
+		return fmt.Errorf("state file %s: %w", f.Name(), err)
 	}
-	return f.written.while(pretty.Bytes(), func() error { return vfs.WriteFileAtomic(f.fs, f.name, pretty.Bytes()) })
+	return f.written.while(pretty.Bytes(), func() error { return f.Save(pretty.Bytes()) })
 }
 
 // A saver writes one state file on behalf of many: callers that come while a write is under way share the next one. After

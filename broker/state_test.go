@@ -1,8 +1,11 @@
 package broker
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -29,12 +32,12 @@ func memoryFile(tb testing.TB, name string) (stateFile, *vfs.CrashFS) {
 			tb.Fatal(err)
 		}
 	}
-	return stateFile{fs: fs, name: "/store/config/" + name}, fs
+	return newStateFile(fs, "/store/config/"+name), fs
 }
 
-func put(tb testing.TB, f stateFile, suffix, content string) {
+func put(tb testing.TB, fs vfs.FS, name, content string) {
 	tb.Helper()
-	if err := vfs.WriteFileAtomic(f.fs, f.name+suffix, []byte(content)); err != nil {
+	if err := vfs.WriteFileAtomic(fs, name, []byte(content)); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -55,18 +58,18 @@ func TestStateFileFallsBackToItsBackup(t *testing.T) {
 		{"both torn", good[:20], good[:30], false, true},
 		{"zeros", string(make([]byte, 100)), good, true, true},
 	} {
-		f, _ := memoryFile(t, "consumerOffset.json")
+		f, fs := memoryFile(t, "consumerOffset.json")
 		if c.main != "-" {
-			put(t, f, "", c.main)
+			put(t, fs, f.Name(), c.main)
 		}
 		if c.backup != "-" {
-			put(t, f, ".bak", c.backup)
+			put(t, fs, f.Name()+".bak", c.backup)
 		}
 		v, err := loadState[offsetsFile](f)
 		if (v != nil) != c.found || (err != nil) != c.complaint {
 			t.Errorf("%s: found %t, complaint %v", c.name, v != nil, err)
 		}
-		if err != nil && !strings.Contains(err.Error(), f.name) {
+		if err != nil && !strings.Contains(err.Error(), f.Name()) {
 			t.Errorf("%s: complaint %v does not name the file", c.name, err)
 		}
 		if v != nil && v.OffsetTable["t@g"][0] != 5 {
@@ -85,7 +88,7 @@ func TestStateFileSurvivesPowerLoss(t *testing.T) {
 				t.Fatal(err)
 			}
 			crashed := fs.Crash(seed*rounds + uint64(n))
-			v, err := loadState[delayOffsetsFile](stateFile{fs: crashed, name: f.name})
+			v, err := loadState[delayOffsetsFile](newStateFile(crashed, f.Name()))
 			if err != nil || v == nil || v.OffsetTable[1] != n {
 				t.Fatalf("seed %d: after save %d the file has %+v (%v)", seed, n, v, err)
 			}
@@ -104,9 +107,9 @@ func TestStateFileSurvivesPowerLossWhileSaved(t *testing.T) {
 		}
 		faults := vfs.NewFaultFS(crash, time.Sleep)
 		faults.SetRules(vfs.Rule{Op: vfs.OpAny, Nth: last, On: true, Err: errors.New("power loss")})
-		err := stateFile{fs: faults, name: f.name}.write(&delayOffsetsFile{OffsetTable: map[int32]int64{1: 3}})
+		err := newStateFile(faults, f.Name()).write(&delayOffsetsFile{OffsetTable: map[int32]int64{1: 3}})
 		for seed := range uint64(30) {
-			v, complaint := loadState[delayOffsetsFile](stateFile{fs: crash.Crash(seed), name: f.name})
+			v, complaint := loadState[delayOffsetsFile](newStateFile(crash.Crash(seed), f.Name()))
 			if v == nil || v.OffsetTable[1] != 2 && v.OffsetTable[1] != 3 {
 				t.Fatalf("operation %d, seed %d: the file has %+v (%v)", last, seed, v, complaint)
 			}
@@ -123,9 +126,54 @@ func TestStateFileSurvivesPowerLossWhileSaved(t *testing.T) {
 	}
 }
 
+// A broker that finds its state damaged goes on by the backup, and there are two generations again before it serves: the damaged
+// file does not become one of them.
+func TestDamagedStateIsNotMadeTheBackup(t *testing.T) {
+	var log logText
+	o := testOptions(t.TempDir())
+	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	b, err := Open(o)
+	if err == nil {
+		err = errors.Join(b.topics.update([]*protocol.TopicConfig{newTopicConfig("first", 2)}, 1), b.topics.update([]*protocol.TopicConfig{newTopicConfig("second", 2)}, 2))
+		err = errors.Join(err, b.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(o.StorePathRootDir, "config", "topics.json")
+	backup, err := os.ReadFile(name + ".bak")
+	if err == nil {
+		err = os.Truncate(name, 100)
+	}
+	if err != nil || !strings.Contains(string(backup), "first") {
+		t.Fatalf("the backup: %s, %v", backup, err)
+	}
+	damaged, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.take()
+	s := startWith(t, o)
+	if got := log.take(); !strings.Contains(got, name) || !strings.Contains(got, "damaged") || !strings.Contains(got, "mended=true") {
+		t.Errorf("said %q", got)
+	}
+	if s.topics.get("first") == nil {
+		t.Error("the backup was not read")
+	}
+	for generation, want := range map[string][]byte{name + ".bak": backup, name + ".damaged": damaged} {
+		if got, err := os.ReadFile(generation); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s has %s, %v", generation, got, err)
+		}
+	}
+	again := newTopicTable(newStateFile(vfs.OS, name), o, 0)
+	if err := again.load(); err != nil || again.get("first") == nil {
+		t.Errorf("written anew: %v", err)
+	}
+}
+
 // Those who ask for a save while one is under way share the next one, and each finds its own change saved.
 func TestSaverSharesWrites(t *testing.T) {
-	f, _ := memoryFile(t, "delayOffset.json")
+	f, fs := memoryFile(t, "delayOffset.json")
 	var state atomic.Int64
 	var writes atomic.Int64
 	s := newSaver(f, func() any {
@@ -152,7 +200,7 @@ func TestSaverSharesWrites(t *testing.T) {
 	if n := writes.Load(); n > savers*rounds {
 		t.Errorf("%d writes for %d saves", n, savers*rounds)
 	}
-	s.file.name = "/nowhere/file"
+	s.file = newStateFile(fs, "/nowhere/file")
 	if err := s.save(); err == nil {
 		t.Error("a save that fails reports nothing")
 	}
@@ -199,8 +247,8 @@ func TestSaverRests(t *testing.T) {
 // Java's state files load, and what is saved again means the same.
 func TestGoldenStateFiles(t *testing.T) {
 	root := golden.Store(t, golden.Clean)
-	open := func(name string) stateFile { return stateFile{fs: vfs.OS, name: filepath.Join(root, "config", name)} }
-	again := stateFile{fs: vfs.OS, name: filepath.Join(t.TempDir(), "again.json")}
+	open := func(name string) stateFile { return newStateFile(vfs.OS, filepath.Join(root, "config", name)) }
+	again := newStateFile(vfs.OS, filepath.Join(t.TempDir(), "again.json"))
 	o := testOptions(root)
 
 	topics := newTopicTable(open("topics.json"), o, 0)
@@ -251,7 +299,7 @@ func addMissing(want, got map[string]any) {
 
 func plainJSON(tb testing.TB, f stateFile) map[string]any {
 	tb.Helper()
-	data, err := vfs.ReadFile(f.fs, f.name)
+	data, err := f.Read()
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -102,7 +102,7 @@ var stateKinds = map[string]struct {
 
 // legible tells why a state file cannot be read.
 func legible[T any](fsys vfs.FS, name string) error {
-	_, err := readState[T](fsys, name)
+	_, err := vfs.LoadFile(fsys, name, func(data []byte) error { return protocol.UnmarshalJSON(data, new(T)) })
 	return err
 }
 

@@ -50,6 +50,7 @@ var storeKinds = []struct {
 	{pattern: `config/(topics|topicQueueMapping|subscriptionGroup|consumerOffset|lmqConsumerOffset|consumerFilter)\.json(\.bak)?`},
 	{pattern: `config/(queueLocks|delayOffset|consumerOrderInfo|messageRequestMode)\.json(\.bak)?`},
 	{pattern: `config/timermetrics(\.bak)?`},
+	{pattern: `config/topicQueueMapping\.json\.damaged`, untold: "what was damaged is set aside for people"},
 }
 
 // otherKinds are what Java's broker leaves in a store and nothing here reads.
@@ -94,13 +95,17 @@ func fullStore(t *testing.T) *Options {
 		t.Fatal(err)
 	}
 	config := func(name string) stateFile {
-		return stateFile{fs: vfs.OS, name: filepath.Join(o.StorePathRootDir, "config", name)}
+		return newStateFile(vfs.OS, filepath.Join(o.StorePathRootDir, "config", name))
 	}
 	epochs := ha.NewEpochFile(vfs.OS, o.StorePathRootDir)
 	old := config("consumerOffset.json") // that of before light queues were switched on
-	for range 2 {                        // the second leaves a backup
-		if err := errors.Join(epochs.Save(ha.Epochs{{Epoch: 1}}), config("autoSwitchRole.json").write(&role{Epoch: 1, MasterBrokerID: 1}),
-			old.write(&offsetsFile{}), config("topicQueueMapping.json").write(&staticTopicsFile{})); err != nil {
+	mappings, role1 := config("topicQueueMapping.json"), config("autoSwitchRole.json")
+	for n := range 3 { // the last leaves a backup
+		if n == 1 {
+			mappings.MarkDamaged()
+		}
+		if err := errors.Join(epochs.Save(ha.Epochs{{Epoch: 1}}), role1.write(&role{Epoch: 1, MasterBrokerID: 1}),
+			old.write(&offsetsFile{}), mappings.write(&staticTopicsFile{})); err != nil {
 			t.Fatal(err)
 		}
 	}

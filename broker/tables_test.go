@@ -125,8 +125,7 @@ func TestTopicUpdateAndRemove(t *testing.T) {
 func TestTopicTableReportsFailedWrites(t *testing.T) {
 	f, crash := memoryFile(t, "topics.json")
 	faults := vfs.NewFaultFS(crash, time.Sleep)
-	f.fs = faults
-	topics := newTopicTable(f, testOptions(""), 1)
+	topics := newTopicTable(newStateFile(faults, f.Name()), testOptions(""), 1)
 	faults.SetRules(vfs.Rule{Op: vfs.OpOpen, Err: syscall.ENOSPC})
 	if err := topics.update([]*protocol.TopicConfig{newTopicConfig("a", 2)}, 2); err == nil {
 		t.Fatal("a failed write is not reported")
@@ -135,7 +134,7 @@ func TestTopicTableReportsFailedWrites(t *testing.T) {
 	if err := topics.update([]*protocol.TopicConfig{newTopicConfig("b", 2)}, 3); err != nil {
 		t.Fatal(err)
 	}
-	again := newTopicTable(stateFile{fs: crash, name: f.name}, testOptions(""), 1)
+	again := newTopicTable(newStateFile(crash, f.Name()), testOptions(""), 1)
 	if err := again.load(); err != nil || again.get("a") == nil || again.get("b") == nil {
 		t.Errorf("after the write that worked: %v", err)
 	}
@@ -179,8 +178,8 @@ func TestGroups(t *testing.T) {
 
 // What an older writer did not know has its default, not zero.
 func TestGroupsOfOlderWriters(t *testing.T) {
-	f, _ := memoryFile(t, "subscriptionGroup.json")
-	put(t, f, "", `{"subscriptionGroupTable":{"old":{"groupName":"old","retryMaxTimes":3}}}`)
+	f, fs := memoryFile(t, "subscriptionGroup.json")
+	put(t, fs, f.Name(), `{"subscriptionGroupTable":{"old":{"groupName":"old","retryMaxTimes":3}}}`)
 	groups := newGroupTable(f, testOptions(""), 1)
 	if err := groups.load(); err != nil {
 		t.Fatal(err)
@@ -377,8 +376,7 @@ func TestLocksSurviveCrash(t *testing.T) {
 	var table *lockTable
 	crash := func(seed uint64) {
 		fsys = fsys.Crash(seed)
-		f.fs = fsys
-		table = newLockTable(f, c.now)
+		table = newLockTable(newStateFile(fsys, f.Name()), c.now)
 		if err := table.load(); err != nil {
 			t.Fatal(err)
 		}

@@ -71,9 +71,11 @@ func (t *timers) open(o *Options, following bool) error {
 	if err != nil {
 		return err
 	}
-	if saved, err := loadState[timerMetrics](t.file); err != nil {
+	saved, err := loadState[timerMetrics](t.file)
+	if err != nil {
 		t.b.log.Error("state file is damaged", "error", err)
-	} else if saved != nil && opts.Following {
+	}
+	if saved != nil && opts.Following {
 		t.copied.Store(saved)
 	} else if saved != nil {
 		topics := make(map[string]timer.TopicCount, len(saved.TimingCount))
@@ -137,7 +139,7 @@ func (t *timers) takeOver(counts *timerMetrics) {
 	}
 	t.copied.Store(counts)
 	if err := t.file.write(counts); err != nil {
-		t.b.log.Error("state file cannot be written; tried again", "file", t.file.name, "error", err)
+		t.b.log.Error("state file cannot be written; tried again", "file", t.file.Name(), "error", err)
 		t.copied.Store(nil)
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"slices"
 	"sync"
-
-	"github.com/rocketlog/rocketlog/internal/vfs"
 )
 
 // A scrub of the store verifies its files against each other. The state files have nothing to be compared with but what was
@@ -18,17 +16,14 @@ const stateSector = 512
 
 // writtenState is what the content of a state file has to be.
 type writtenState struct {
-	mu    sync.Mutex // held while the file is written or verified
+	mu    sync.Mutex // held while the file is read, written or verified
 	known bool
 	size  int
 	sums  []uint32 // of its sectors
 }
 
-// while takes down content while it is written. A nil receiver takes nothing down.
+// while takes down content while it is written.
 func (w *writtenState) while(content []byte, write func() error) error {
-	if w == nil {
-		return write()
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	err := write()
@@ -56,12 +51,15 @@ func (w *writtenState) damagedAt(content []byte) (at int, damaged bool) {
 }
 
 // verify compares the file with what this process wrote to it last, or found when it looked first. It returns where the
-// first sector begins that differs.
+// first sector begins that differs. What is damaged the next save does not make the backup.
 func (f stateFile) verify() (at int, damaged bool, err error) {
 	w := f.written
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	content, err := vfs.ReadFile(f.fs, f.name)
+	if f.Damaged() { // it was when it was loaded
+		return 0, true, nil
+	}
+	content, err := f.Read()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, false, err
 	}
@@ -69,7 +67,9 @@ func (f stateFile) verify() (at int, damaged bool, err error) {
 		w.set(content)
 		return 0, false, nil
 	}
-	at, damaged = w.damagedAt(content)
+	if at, damaged = w.damagedAt(content); damaged {
+		f.MarkDamaged()
+	}
 	return at, damaged, nil
 }
 
@@ -86,12 +86,12 @@ func (b *Broker) verifyState() {
 	} {
 		at, damaged, err := part.file.verify()
 		if err != nil {
-			b.log.Error("state file cannot be verified", "file", part.file.name, "error", err)
+			b.log.Error("state file cannot be verified", "file", part.file.Name(), "error", err)
 		}
 		if !damaged {
 			continue
 		}
 		err = part.save()
-		b.log.Error("state file was damaged", "file", part.file.name, "byte", at, "mended", err == nil, "error", err)
+		b.log.Error("state file was damaged", "file", part.file.Name(), "byte", at, "mended", err == nil, "error", err)
 	}
 }

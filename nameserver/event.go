@@ -20,6 +20,8 @@ type EventListener struct {
 	NoticeFailed func(addr string, err error)
 	// ConfigChanged is called when settings were changed from afar.
 	ConfigChanged func(remote netip.AddrPort, keys []string)
+	// FileDamaged is called when the KV config is read from its backup.
+	FileDamaged func(err error)
 	// ServeFailed is called when a listener ended before Close.
 	ServeFailed func(err error)
 	// HandlerPanicked is called when a request met a bug; it was answered with SYSTEM_ERROR.
@@ -42,6 +44,9 @@ func (l *EventListener) ensure() {
 	}
 	if l.ConfigChanged == nil {
 		l.ConfigChanged = func(netip.AddrPort, []string) {}
+	}
+	if l.FileDamaged == nil {
+		l.FileDamaged = func(error) {}
 	}
 	if l.ServeFailed == nil {
 		l.ServeFailed = func(error) {}
@@ -66,6 +71,7 @@ func LogEvents(log *slog.Logger) EventListener {
 		ConfigChanged: func(remote netip.AddrPort, keys []string) {
 			log.Info("settings changed", "remote", remote, "keys", keys)
 		},
+		FileDamaged: func(err error) { log.Error("state file is damaged", "err", err) },
 		ServeFailed: func(err error) { log.Error("listener ended", "err", err) },
 		HandlerPanicked: func(remote netip.AddrPort, p remoting.HandlerPanic) {
 			log.Error("handler panicked", "remote", remote, "code", p.Code, "panic", fmt.Sprint(p.Value), "stack", string(p.Stack))

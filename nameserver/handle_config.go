@@ -3,9 +3,11 @@ package nameserver
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"github.com/rocketlog/rocketlog/internal/properties"
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
@@ -100,4 +102,12 @@ func (s *Server) updateConfig(conn *remoting.Conn, req *remoting.Command) *remot
 	s.routes.Unlock()
 	config.Listener.ConfigChanged(conn.RemoteAddr(), keys)
 	return success()
+}
+
+// writeFile makes the folder too, which after an installation is not there.
+func writeFile(fsys vfs.FS, path string, data []byte) error {
+	if err := vfs.MakeDirs(fsys, filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return vfs.WriteFileAtomic(fsys, path, data)
 }

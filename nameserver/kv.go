@@ -1,9 +1,7 @@
 package nameserver
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"path/filepath"
 	"sync"
@@ -19,49 +17,35 @@ const kvBytesMax = 8 << 20
 // KVConfig is the table of namespaces, keys and values that administrators keep at the name server, and the file that
 // holds it. Every change is on disk before it is seen or confirmed.
 type KVConfig struct {
-	fs   vfs.FS
-	path string
+	fs vfs.FS
 	// table is never changed but replaced, so that readers need no lock.
 	table atomic.Pointer[map[string]map[string]string]
 	write sync.Mutex // held over the replacing of table and file
+	file  *vfs.BackedFile
 }
 
 // OpenKVConfig reads the file, if there is one. If it is damaged, which no crash of ours explains, the backup beside it is
-// read; if that is none either, the error names the file.
-func OpenKVConfig(fsys vfs.FS, path string) (*KVConfig, error) {
-	k := &KVConfig{fs: fsys, path: path}
-	table, err := readKV(fsys, path)
-	if err != nil {
-		backup, errBackup := readKV(fsys, path+vfs.BackupSuffix)
-		if errBackup != nil || backup == nil {
-			return nil, err
+// read, and damaged is told; if that is none either, the error names the file.
+func OpenKVConfig(fsys vfs.FS, path string, damaged func(error)) (*KVConfig, error) {
+	k := &KVConfig{fs: fsys, file: vfs.NewBackedFile(fsys, path)}
+	table := make(map[string]map[string]string)
+	found, complaint := k.file.Load(func(data []byte) error {
+		var wrapper protocol.KVConfigTable
+		err := protocol.UnmarshalJSON(data, &wrapper)
+		if err == nil && wrapper.ConfigTable != nil {
+			table = wrapper.ConfigTable
 		}
-		table = backup
-	}
-	if table == nil {
-		table = make(map[string]map[string]string)
+		return err
+	})
+	if complaint != nil {
+		complaint = fmt.Errorf("kv config %w", complaint)
+		if !found {
+			return nil, complaint
+		}
+		damaged(complaint)
 	}
 	k.table.Store(&table)
 	return k, nil
-}
-
-// readKV gives the table in a file; nil when there is no file.
-func readKV(fsys vfs.FS, path string) (map[string]map[string]string, error) {
-	data, err := vfs.ReadFile(fsys, path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("kv config: %w", err)
-	}
-	var wrapper protocol.KVConfigTable
-	if err := protocol.UnmarshalJSON(data, &wrapper); err != nil {
-		return nil, fmt.Errorf("kv config %s: %w", path, err)
-	}
-	if wrapper.ConfigTable == nil {
-		wrapper.ConfigTable = make(map[string]map[string]string)
-	}
-	return wrapper.ConfigTable, nil
 }
 
 // Get gives one value.
@@ -117,19 +101,15 @@ func (k *KVConfig) change(namespace string, edit func(map[string]string) bool) e
 	if err != nil {
 		return fmt.Errorf("kv config: %w", err)
 	}
-	if err := writeFile(k.fs, k.path, data); err != nil {
+	err = vfs.MakeDirs(k.fs, filepath.Dir(k.file.Name()), 0o755)
+	if err == nil {
+		err = k.file.Save(data)
+	}
+	if err != nil {
 		return fmt.Errorf("kv config: %w", err)
 	}
 	k.table.Store(&table)
 	return nil
-}
-
-// writeFile makes the folder too, which after an installation is not there.
-func writeFile(fsys vfs.FS, path string, data []byte) error {
-	if err := vfs.MakeDirs(fsys, filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	return vfs.WriteFileAtomic(fsys, path, data)
 }
 
 func kvBytes(table map[string]map[string]string) int {

@@ -12,7 +12,7 @@ import (
 
 func openKV(t *testing.T, path string) *KVConfig {
 	t.Helper()
-	k, err := OpenKVConfig(vfs.OS, path)
+	k, err := OpenKVConfig(vfs.OS, path, func(err error) { t.Errorf("damaged: %v", err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,21 +78,70 @@ func TestKVConfigListIsASnapshot(t *testing.T) {
 	}
 }
 
+// A damaged file is told and its backup taken. A change afterwards, cut at any moment, leaves the one or the other.
 func TestKVConfigDamage(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "kvConfig.json")
-	k := openKV(t, path)
+	const path = "/conf/kvConfig.json"
+	mem := vfs.NewCrashFS(1)
+	var told []error
+	open := func(fsys vfs.FS) (*KVConfig, error) {
+		told = nil
+		return OpenKVConfig(fsys, path, func(err error) { told = append(told, err) })
+	}
+	value := func(fsys vfs.FS) string {
+		t.Helper()
+		k, err := open(fsys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _ := k.Get("NS", "k")
+		return got
+	}
+	damage := func(fsys vfs.FS) {
+		t.Helper()
+		f, err := fsys.OpenFile(path, os.O_RDWR|os.O_TRUNC, 0)
+		if err == nil {
+			_, err = f.WriteAt([]byte(`{"configTable":{"NS"`), 0)
+			err = errors.Join(err, f.Sync(), f.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	k, err := open(mem)
+	if err != nil {
+		t.Fatal(err)
+	}
 	put(t, k, "NS", "k", "1")
 	put(t, k, "NS", "k", "2")
-	if err := os.WriteFile(path, []byte(`{"configTable":{"NS"`), 0o644); err != nil {
+	damage(mem)
+	if got := value(mem); got != "1" || len(told) != 1 || !strings.Contains(told[0].Error(), path) {
+		t.Errorf("from the backup: %q, told %v", got, told)
+	}
+	faults := vfs.NewFaultFS(mem, nil)
+	if k, err = open(faults); err != nil {
 		t.Fatal(err)
 	}
-	if got, _ := openKV(t, path).Get("NS", "k"); got != "1" {
-		t.Errorf("from the backup: %q", got)
+	cuts := 0
+	faults.SetRules(vfs.Rule{Do: func(vfs.Call) {
+		for seed := range uint64(20) {
+			if got := value(mem.Crash(seed)); got != "1" && got != "3" {
+				t.Fatalf("cut within the change: %q", got)
+			}
+			cuts++
+		}
+	}})
+	put(t, k, "NS", "k", "3")
+	if got := value(mem); got != "3" || told != nil || cuts == 0 {
+		t.Errorf("changed: %q, told %v, cut %d times", got, told, cuts)
 	}
-	if err := os.Remove(path + ".bak"); err != nil {
+	damage(mem)
+	if got := value(mem); got != "1" {
+		t.Errorf("damaged again: %q", got)
+	}
+	if err := mem.Remove(path + vfs.BackupSuffix); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenKVConfig(vfs.OS, path); err == nil || !strings.Contains(err.Error(), path) {
+	if _, err := open(mem); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("without backup: %v does not name the file", err)
 	}
 }

@@ -56,7 +56,7 @@ func New(opts *Options) (*Server, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	kv, err := OpenKVConfig(config.FS, config.KVConfigPath)
+	kv, err := OpenKVConfig(config.FS, config.KVConfigPath, config.Listener.FileDamaged)
 	if err != nil {
 		return nil, err
 	}

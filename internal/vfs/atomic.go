@@ -11,6 +11,7 @@ import (
 
 // BackupSuffix ends the name under which WriteFileAtomic keeps the content
 // before (Java's ConfigManager). The other files beside are gone after each call.
+// An empty file is no content: it is what a writer that does not sync leaves.
 const (
 	BackupSuffix    = ".bak"
 	tempSuffix      = ".tmp"
@@ -43,10 +44,12 @@ func ReadFile(fsys FS, name string) ([]byte, error) {
 //
 // The backup is a copy and not the renamed old file: between two renames a
 // crash would leave no file under name. So name is never absent, and a reader
-// needs the backup only after damage that no crash explains.
+// needs the backup only after damage that no crash explains. Who reads it then
+// writes by a BackedFile, which does not make the damage the backup.
 func WriteFileAtomic(fsys FS, name string, data []byte) error {
 	old, err := ReadFile(fsys, name)
 	switch {
+	case err == nil && len(old) == 0:
 	case err == nil:
 		if err := replace(fsys, name+backupTmpSuffix, name+BackupSuffix, old); err != nil {
 			return err

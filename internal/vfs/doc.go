@@ -8,6 +8,8 @@
 // its rules name. ColdFS wraps another and has a page cache that can be emptied.
 // ScratchFS wraps another and keeps what is written in memory, for tools that
 // try what would be done.
+// BackedFile is state in a small file, read once with a backup at hand and then
+// written whole.
 // Anonymous is memory without a file, outside the Go heap.
 // Shutdown cuts the power of a real file system, for tests.
 //
