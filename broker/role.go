@@ -3,11 +3,13 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"sync"
 
 	"github.com/rocketlog/rocketlog/ha"
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
@@ -53,12 +55,8 @@ func openRole(o *Options) (*roleKeeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	noted, err := loadState[role](k.file)
-	if err != nil {
+	if k.mu.role, err = readRole(o.FS, k.file.Name()); err != nil {
 		return nil, fmt.Errorf("%w: without its role the broker cannot tell what it may do under which epoch", err)
-	}
-	if noted != nil {
-		k.mu.role = *noted
 	}
 	if o.HAEpoch > max(k.mu.role.Epoch, epochs.Last()) {
 		r := role{Epoch: o.HAEpoch}
@@ -68,6 +66,21 @@ func openRole(o *Options) (*roleKeeper, error) {
 		return k, k.write(r)
 	}
 	return k, nil
+}
+
+// readRole reads the role that is noted in a file, if one ever was. The backup does not stand in for it: under an older role, or
+// with an older in-sync set, a master would acknowledge what the one has not that takes its place.
+func readRole(fsys vfs.FS, name string) (r role, err error) {
+	found, err := vfs.LoadFile(fsys, name, func(data []byte) error { return protocol.UnmarshalJSON(data, &r) })
+	if found || err != nil {
+		return r, err
+	}
+	for _, trace := range []string{name, name + vfs.BackupSuffix} {
+		if _, err := fsys.Stat(trace); !errors.Is(err, fs.ErrNotExist) {
+			return r, errors.Join(err, fmt.Errorf("%s is gone or empty, and a role was noted in it", name))
+		}
+	}
+	return r, nil
 }
 
 // get is the role noted last.

@@ -97,7 +97,7 @@ var stateKinds = map[string]struct {
 	"queueLocks.json": {read: legible[locksFile]}, "timermetrics": {read: legible[timerMetrics]},
 	"delayOffset.json": {read: legible[delayOffsetsFile]}, "consumerOrderInfo.json": {read: legible[ordersFile]},
 	"messageRequestMode.json": {read: legible[protocol.MessageRequestModeSerializeWrapper]},
-	"autoSwitchRole.json":     {read: legible[role], decides: true},
+	"autoSwitchRole.json":     {read: func(fsys vfs.FS, name string) error { _, err := readRole(fsys, name); return err }, decides: true},
 }
 
 // legible tells why a state file cannot be read.

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -221,6 +225,38 @@ func TestRoleSurvivesARestart(t *testing.T) {
 	s = openSeat(t, o)
 	if b = s.bench(); !b.isSlave() || b.roles.get().Epoch != 6 {
 		t.Fatalf("the settings give a role under epoch 6: %+v", b.roles.get())
+	}
+}
+
+// TestLostRoleIsNotGuessed: no older role takes the place of one that is damaged, empty or gone, neither at once nor at the next
+// start; and a check of the store tells.
+func TestLostRoleIsNotGuessed(t *testing.T) {
+	o := switchOptions(t.TempDir(), slaveRole, 7)
+	b, err := Open(o)
+	if err == nil {
+		err = errors.Join(b.roles.write(role{Epoch: 5, MasterBrokerID: 7}), b.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(o.StorePathRootDir, "config", "autoSwitchRole.json")
+	for _, lose := range []func() error{
+		func() error { return os.Truncate(name, 20) },
+		func() error { return os.Truncate(name, 0) },
+		func() error { return os.Remove(name) },
+	} {
+		if err := lose(); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if b, err := Open(o); err == nil || !strings.Contains(err.Error(), name) {
+				t.Fatalf("opened, %v", errors.Join(err, b.Close()))
+			}
+		}
+		part := &statePart{fs: vfs.OS, dir: filepath.Dir(name)}
+		if found, err := part.Check(nil, true); err != nil || len(found) != 1 || found[0].File != name {
+			t.Errorf("found %+v, %v", found, err)
+		}
 	}
 }
 
