@@ -107,9 +107,9 @@ func (k *roleKeeper) writeLocked(r role) error {
 // isMaster tells whether the role is that of the master.
 func (k *roleKeeper) isMaster(r role) bool { return r.MasterBrokerID == k.id }
 
-// give notes a role under a higher epoch, which comes into force soon. Java's controller also tells of the in-sync set
-// under the epoch that holds already.
-func (k *roleKeeper) give(r role) error {
+// give notes a role that may hold, which comes into force soon. Java's controller also tells of the in-sync set under the epoch
+// that holds already. answered is the highest epoch under which a master has answered this process as its slave.
+func (k *roleKeeper) give(r role, answered int32) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := k.mu.role
@@ -120,7 +120,7 @@ func (k *roleKeeper) give(r role) error {
 	if err != nil {
 		return err
 	}
-	if last := max(now.Epoch, epochs.Last()); r.Epoch <= last {
+	if last := max(now.Epoch, epochs.Last()); r.Epoch < last || r.Epoch == last && !k.names(r, max(epochs.Last(), answered)) {
 		return &ha.FencedError{Epoch: r.Epoch, Last: last}
 	}
 	if k.isMaster(r) && !slices.Contains(r.SyncStateSet, k.id) {
@@ -134,6 +134,17 @@ func (k *roleKeeper) give(r role) error {
 	default:
 	}
 	return nil
+}
+
+// names tells whether a role under the last epoch that is known does no more than say whose that is, which was not known: a slave
+// has the epoch of its settings (the first one, if they have none), or that of bytes that it copied, before it hears of the role.
+// If it is to reign itself nobody else may be known to have begun: reigned is the last epoch known to have been of a master.
+func (k *roleKeeper) names(r role, reigned int32) bool {
+	now := k.mu.role
+	if known := now.MasterBrokerID; known != 0 && (now.Epoch == r.Epoch || known != r.MasterBrokerID) {
+		return false // it is another one's, or said again
+	}
+	return !k.isMaster(r) || reigned < r.Epoch
 }
 
 // rule decides on the in-sync set of the reign of an epoch: without a controller, the master itself does.
@@ -208,7 +219,11 @@ func (b *Broker) roleChanged(c *call) error {
 	if b.roles.isMaster(r) {
 		r.SyncStateSet, r.SyncStateSetEpoch = set.SyncStateSet, max(h.SyncStateSetEpoch.Value, set.SyncStateSetEpoch)
 	}
-	err := b.roles.give(r)
+	answered := int32(0)
+	if s := b.replication.slave; s != nil {
+		answered = s.Status().Epoch
+	}
+	err := b.roles.give(r, answered)
 	var fenced *ha.FencedError
 	switch {
 	case errors.Is(err, errSameEpoch):

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rocketlog/rocketlog/ha"
 	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
@@ -156,6 +157,114 @@ func TestRolesChange(t *testing.T) {
 		var r *refusal
 		if !errors.As(err, &r) || r.code != protocol.ControllerFencedMasterEpoch {
 			t.Errorf("master under epoch %d again: %v", epoch, err)
+		}
+	}
+}
+
+// TestFirstElection: a controller's first election is under epoch 1, which both brokers have by their settings. The one that it
+// makes master and the one that it makes slave take it, and no other one under it.
+func TestFirstElection(t *testing.T) {
+	first := openSeat(t, switchOptions(t.TempDir(), slaveRole, 1))
+	second := openSeat(t, switchOptions(t.TempDir(), slaveRole, 2))
+	first.give(1, 1, first)
+	second.give(1, 1, first)
+	first.inSync(1, 2)
+	m := first.bench()
+	m.put("Pair", 0, "x")
+	slave := second.bench()
+	slave.await("the slave to show what is confirmed", func() bool { return slave.store.ReputOffset() == m.store.MaxPhyOffset() })
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for _, s := range []*seat{first, second} {
+		err := NotifyRole(ctx, s.client, s.addr, 2, second.addr, 1, nil)
+		if r := (*refusal)(nil); !errors.As(err, &r) || r.code != protocol.ControllerFencedMasterEpoch {
+			t.Errorf("another master under the same epoch: %v", err)
+		}
+		if err := NotifyRole(ctx, s.client, s.addr, 1, first.addr, 1, []int64{1}); s == second && err != nil {
+			t.Errorf("the same role again: %v", err)
+		}
+	}
+}
+
+// TestSlaveOfAnUnnamedMaster: a slave that has found its master at a name server, and copied from it, or only heard of it, is
+// told later that this is the one, but is not made the master under its epoch.
+func TestSlaveOfAnUnnamedMaster(t *testing.T) {
+	for _, messages := range []int{0, 3} {
+		o := switchOptions(t.TempDir(), syncMaster, 1)
+		o.MinInSyncReplicas = 1
+		first := openSeat(t, o)
+		m := first.bench()
+		for range messages {
+			m.put("Pair", 0, "x")
+		}
+		o = switchOptions(t.TempDir(), slaveRole, 2)
+		o.HAMasterAddress = m.haAddr()
+		second := openSeat(t, o)
+		slave := second.bench()
+		slave.await("the slave to copy", func() bool {
+			return slave.replication.slave.Status().Epoch == 1 && slave.store.MaxPhyOffset() == m.store.MaxPhyOffset()
+		})
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		err := NotifyRole(ctx, second.client, second.addr, 2, second.addr, 1, []int64{2})
+		if r := (*refusal)(nil); !errors.As(err, &r) || r.code != protocol.ControllerFencedMasterEpoch {
+			t.Errorf("a slave of %d messages is made master under its master's epoch: %v", messages, err)
+		}
+		second.give(1, 1, first)
+		first.inSync(1, 2)
+		first.bench().put("Pair", 0, "y")
+	}
+}
+
+// TestRolesThatHold says of each role whether a broker takes it, by the one that it has, the last epoch of its log and the one
+// under which a master has answered.
+func TestRolesThatHold(t *testing.T) {
+	const self, one, other = 7, 1, 2
+	for _, c := range []struct {
+		why            string
+		now            role
+		last, answered int32
+		given          role
+		taken, again   bool
+	}{
+		{"a later one", role{Epoch: 4, MasterBrokerID: one}, 4, 4, role{Epoch: 5, MasterBrokerID: self}, true, false},
+		{"a later one", role{Epoch: 4, MasterBrokerID: self}, 4, 0, role{Epoch: 5, MasterBrokerID: one}, true, false},
+		{"an older one", role{Epoch: 4}, 0, 0, role{Epoch: 3, MasterBrokerID: one}, false, false},
+		{"older than the log", role{Epoch: 1}, 3, 3, role{Epoch: 2, MasterBrokerID: one}, false, false},
+		{"another master", role{Epoch: 4, MasterBrokerID: one}, 3, 0, role{Epoch: 4, MasterBrokerID: other}, false, false},
+		{"another than itself", role{Epoch: 4, MasterBrokerID: self}, 4, 0, role{Epoch: 4, MasterBrokerID: other}, false, false},
+		{"itself for another", role{Epoch: 4, MasterBrokerID: one}, 3, 0, role{Epoch: 4, MasterBrokerID: self}, false, false},
+		{"the same", role{Epoch: 4, MasterBrokerID: one}, 4, 4, role{Epoch: 4, MasterBrokerID: one}, false, true},
+		{"a name for the settings' epoch", role{Epoch: 1}, 0, 0, role{Epoch: 1, MasterBrokerID: one}, true, false},
+		{"a name for the one copied from", role{Epoch: 1}, 1, 1, role{Epoch: 1, MasterBrokerID: one}, true, false},
+		{"a name for the log's epoch", role{Epoch: 1}, 3, 3, role{Epoch: 3, MasterBrokerID: one}, true, false},
+		{"a later reign of its master", role{Epoch: 2, MasterBrokerID: one}, 3, 3, role{Epoch: 3, MasterBrokerID: one}, true, false},
+		{"another than copied from", role{Epoch: 2, MasterBrokerID: one}, 3, 3, role{Epoch: 3, MasterBrokerID: other}, false, false},
+		{"the first election", role{Epoch: 1}, 0, 0, role{Epoch: 1, MasterBrokerID: self}, true, false},
+		{"of an older log", role{Epoch: 4}, 3, 3, role{Epoch: 4, MasterBrokerID: self}, true, false},
+		{"itself for the one copied from", role{Epoch: 1}, 1, 0, role{Epoch: 1, MasterBrokerID: self}, false, false},
+		{"itself for the one that answered", role{Epoch: 1}, 0, 1, role{Epoch: 1, MasterBrokerID: self}, false, false},
+		{"itself for the log's last", role{Epoch: 1}, 3, 0, role{Epoch: 3, MasterBrokerID: self}, false, false},
+	} {
+		o := switchOptions(t.TempDir(), slaveRole, self)
+		o.ensureDefaults()
+		if err := os.Mkdir(filepath.Join(o.StorePathRootDir, "config"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		k, err := openRole(o)
+		if err == nil && c.last > 0 {
+			err = k.epochs.Save(ha.Epochs{{Epoch: c.last}})
+		}
+		if err = errors.Join(err, k.write(c.now)); err != nil {
+			t.Fatal(err)
+		}
+		err = k.give(c.given, c.answered)
+		var fenced *ha.FencedError
+		if (err == nil) != c.taken || errors.Is(err, errSameEpoch) != c.again || errors.As(err, &fenced) != (!c.taken && !c.again) {
+			t.Errorf("%s: %+v, log %d, answered %d, given %+v: %v", c.why, c.now, c.last, c.answered, c.given, err)
+		}
+		if now := k.get(); (now.MasterBrokerID == c.given.MasterBrokerID && now.Epoch == c.given.Epoch) != (c.taken || c.again) {
+			t.Errorf("%s: afterwards %+v", c.why, now)
 		}
 	}
 }

@@ -32,6 +32,7 @@ type Slave struct {
 		connected           atomic.Bool
 		received            atomic.Int64
 		lastRead, lastWrote atomic.Int64 // Unix ms
+		epoch               atomic.Int32
 	}
 
 	changed chan struct{} // the address
@@ -231,6 +232,8 @@ func (ss *session) take(b []byte) error {
 }
 
 func (ss *session) greeted(epochs Epochs, end message.PhyOffset) error {
+	status := &ss.s.status
+	status.epoch.Store(max(status.epoch.Load(), epochs.Last()))
 	return ss.step(Input{Kind: Answered, Epochs: epochs, Offset: end})
 }
 
@@ -300,10 +303,11 @@ type Status struct {
 	Connected           bool
 	Received            int64 // bytes
 	LastRead, LastWrote int64 // Unix ms
+	Epoch               int32 // with epochs: the highest one under which a master answered; 0 if none did
 }
 
 // Status tells how the slave fares.
 func (s *Slave) Status() Status {
 	return Status{Master: s.Master(), Connected: s.status.connected.Load(), Received: s.status.received.Load(),
-		LastRead: s.status.lastRead.Load(), LastWrote: s.status.lastWrote.Load()}
+		LastRead: s.status.lastRead.Load(), LastWrote: s.status.lastWrote.Load(), Epoch: s.status.epoch.Load()}
 }
