@@ -67,13 +67,13 @@ func replicateSwitching(t *testing.T, masterMake, slaveMake harness.Target) {
 		"enableControllerMode": "true", "controllerAddr": ctl.addr, // Java's; a broker of ours knows nothing of a controller
 		// The controller takes a broker for dead when it is silent, or closes the connection, which it does if an answer is late.
 		"controllerHeartBeatTimeoutMills": "90000", "clientCloseSocketIfTimeout": "false",
-		"enableAutoSwitchHA": "true", "brokerRole": "SYNC_MASTER", "brokerId": "1",
+		"enableAutoSwitchHA": "true", "brokerRole": "SLAVE", "brokerId": "1",
 		"allAckInSyncStateSet": "true", "haSendHeartbeatInterval": "500",
 		"slaveReadEnable": "true", "slaveTimeout": "15000", "mappedFileSizeCommitLog": fmt.Sprint(replicationFile),
 	})
 	ctl.join(t, masterMake, p.Place, 1)
 	if masterMake != suite.java {
-		ctl.tell(t, "elected 1", "elect 1") // under epoch 1, which it has by its settings
+		ctl.tell(t, "elected 1", "elect 1") // under epoch 1, which all have by their settings
 	}
 	p.slave.place.Properties["brokerId"] = "2"
 	ctl.join(t, slaveMake, p.slave.place, 2)
