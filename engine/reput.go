@@ -350,7 +350,7 @@ func (d *dispatcher) toIndex(p *pending) error {
 	if !d.indexes(p) {
 		return nil
 	}
-	return d.store.index.PutKeys(&p.keys, p.off, p.record.StoreTimestamp())
+	return d.store.index.Put(&p.keys, p.off, p.record.StoreTimestamp())
 }
 
 // tagsCode is what a queue of topic keeps of a record's tags: their hash, or for a

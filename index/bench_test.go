@@ -45,14 +45,15 @@ func BenchmarkPut(b *testing.B) {
 			b.Run(fmt.Sprintf("slots=%d/keys=%s", slots, kinds.name), func(b *testing.B) {
 				x := benchIndex(b, &Options{Slots: slots})
 				off := message.PhyOffset(0)
-				n := 0
+				n, k := 0, Keys{}
 				b.ReportAllocs()
 				for b.Loop() {
 					n++
 					benchKey(uniq, n)
 					benchKey(kinds.keys, n)
 					off += 1200
-					if err := x.Put(topic, uniq, kinds.keys, kinds.tag, off, 1_700_000_000_000+int64(n)); err != nil {
+					x.Prepare(&k, topic, uniq, kinds.keys, kinds.tag)
+					if err := x.Put(&k, off, 1_700_000_000_000+int64(n)); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -65,7 +66,7 @@ func BenchmarkPut(b *testing.B) {
 // hashes are a multiplication, no reader is thought of. What Put costs above it is hashing, order and pages made ahead.
 func BenchmarkFloor(b *testing.B) {
 	x := benchIndex(b, nil)
-	if err := x.Put([]byte("T"), []byte("k"), nil, nil, 0, 1_700_000_000_000); err != nil {
+	if err := putMessage(x, []byte("T"), []byte("k"), nil, nil, 0, 1_700_000_000_000); err != nil {
 		b.Fatal(err)
 	}
 	data, n := x.writer.bytes, int32(1)
@@ -97,7 +98,7 @@ func BenchmarkQuery(b *testing.B) {
 	const messages = 1 << 20
 	for n := range messages {
 		benchKey(uniq, n)
-		if err := x.Put([]byte("TopicTest"), uniq, nil, nil, message.PhyOffset(n*1200), 1_700_000_000_000+int64(n)); err != nil {
+		if err := putMessage(x, []byte("TopicTest"), uniq, nil, nil, message.PhyOffset(n*1200), 1_700_000_000_000+int64(n)); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -123,7 +124,7 @@ func BenchmarkRecover(b *testing.B) {
 			put := func(from, to int) {
 				for n := from; n < to; n++ {
 					benchKey(uniq, n)
-					if err := x.Put([]byte("TopicTest"), uniq, nil, nil, message.PhyOffset(n*1200), 1_700_000_000_000+int64(n)); err != nil {
+					if err := putMessage(x, []byte("TopicTest"), uniq, nil, nil, message.PhyOffset(n*1200), 1_700_000_000_000+int64(n)); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -107,7 +107,7 @@ func (h *history) put() {
 
 func (h *history) dispatch(m *modelMessage) error {
 	bytes := func(s string) []byte { return []byte(s) }
-	return h.x.Put(bytes(m.topic), bytes(m.uniqKey), bytes(m.keys), bytes(m.tag), m.off, m.storeTime)
+	return putMessage(h.x, bytes(m.topic), bytes(m.uniqKey), bytes(m.keys), bytes(m.tag), m.off, m.storeTime)
 }
 
 // sync keeps a new State, unless a crash comes between.

@@ -37,7 +37,7 @@
 //
 // # Concurrency
 //
-// Put, Recover and Truncate belong to one goroutine, the dispatcher. Query may be called by any, at
+// Prepare, Put, Recover and Truncate belong to one goroutine, the dispatcher. Query may be called by any, at
 // any time; so may Sync and DeleteExpired, which take turns. A reader goes by the count and the slot,
 // both atomic, and sees the entries that were there before them; Put takes no lock but when it begins
 // a file.

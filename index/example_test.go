@@ -6,6 +6,7 @@ import (
 
 	"github.com/rocketlog/rocketlog/index"
 	"github.com/rocketlog/rocketlog/internal/vfs"
+	"github.com/rocketlog/rocketlog/message"
 )
 
 func Example() {
@@ -20,13 +21,18 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	_ = x.Put([]byte("Orders"), []byte("U1"), []byte("order-1 alice"), nil, 0, 1_700_000_000_000)
+	put := func(uniqKey, keys string, off message.PhyOffset) {
+		var k index.Keys
+		x.Prepare(&k, []byte("Orders"), []byte(uniqKey), []byte(keys), nil)
+		_ = x.Put(&k, off, 1_700_000_000_000)
+	}
+	put("U1", "order-1 alice", 0)
 	state, err := x.Sync() // to be kept: what is on disk from now on
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	_ = x.Put([]byte("Orders"), []byte("U2"), []byte("order-2 alice"), nil, 700, 1_700_000_001_000)
+	put("U2", "order-2 alice", 700)
 	res, _ := x.Query("Orders", "alice", 32, 0, math.MaxInt64)
 	fmt.Println("found at", res.Offsets)
 
@@ -34,8 +40,8 @@ func Example() {
 	x, _ = index.Open(fs.Crash(2), "/store/index", opts)
 	from, err := x.Recover(state, false, 0, 1400)
 	fmt.Println("dispatch from", from, err)
-	_ = x.Put([]byte("Orders"), []byte("U1"), []byte("order-1 alice"), nil, 0, 1_700_000_000_000)
-	_ = x.Put([]byte("Orders"), []byte("U2"), []byte("order-2 alice"), nil, 700, 1_700_000_001_000)
+	put("U1", "order-1 alice", 0)
+	put("U2", "order-2 alice", 700)
 	res, _ = x.Query("Orders", "alice", 32, 0, math.MaxInt64)
 	fmt.Println("found at", res.Offsets)
 	// Output:

@@ -35,7 +35,7 @@ func put(tb testing.TB, x *Index, messages []golden.Message, from message.PhyOff
 			}
 			return []byte(*s)
 		}
-		if err := x.Put([]byte(m.Topic), text(m.UniqKey), text(m.Keys), text(m.Tags), message.PhyOffset(m.Offset), m.StoreTimestamp); err != nil {
+		if err := putMessage(x, []byte(m.Topic), text(m.UniqKey), text(m.Keys), text(m.Tags), message.PhyOffset(m.Offset), m.StoreTimestamp); err != nil {
 			tb.Fatal(err)
 		}
 	}

@@ -62,7 +62,6 @@ type Index struct {
 		bytes    []byte         // its mapping
 		last     int64          // offset of the message that the last entry belongs to, -1 for none
 		lastKeys int            // how many entries that message has
-		keys     Keys           // of the message that Put is given
 		topic    []byte         // of the last message
 		prefix   message.Hasher // of what its keys begin with
 		newest   string         // the highest name that any file had

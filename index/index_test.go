@@ -27,8 +27,15 @@ func putN(x *Index, first, n int) error {
 	return nil
 }
 
+// putMessage puts one message of which nothing was prepared ahead.
+func putMessage(x *Index, topic, uniqKey, keys, tag []byte, off message.PhyOffset, storeTime int64) error {
+	var k Keys
+	x.Prepare(&k, topic, uniqKey, keys, tag)
+	return x.Put(&k, off, storeTime)
+}
+
 func putOne(x *Index, i int) error {
-	return x.Put([]byte("T"), fmt.Appendf(nil, "U%d", i), fmt.Appendf(nil, "K%d", i), []byte("tag"),
+	return putMessage(x, []byte("T"), fmt.Appendf(nil, "U%d", i), fmt.Appendf(nil, "K%d", i), []byte("tag"),
 		message.PhyOffset(i*100), 1_700_000_000_000+int64(i)*1000)
 }
 
@@ -286,10 +293,11 @@ func TestState(t *testing.T) {
 func TestPutAllocatesNothing(t *testing.T) {
 	x := fresh(t, vfs.OS, &Options{Slots: 1000, Entries: 1 << 20})
 	topic, uniq, keys, tag := []byte("TopicTest"), []byte("C0A80001000012345678ABCDEF010000"), []byte("order-1 order-2"), []byte("TagA")
-	off := message.PhyOffset(0)
+	off, k := message.PhyOffset(0), Keys{}
 	if n := testing.AllocsPerRun(1000, func() {
 		off += 1000
-		if err := x.Put(topic, uniq, keys, tag, off, 1_700_000_000_000); err != nil {
+		x.Prepare(&k, topic, uniq, keys, tag)
+		if err := x.Put(&k, off, 1_700_000_000_000); err != nil {
 			t.Fatal(err)
 		}
 	}); n != 0 {

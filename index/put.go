@@ -14,20 +14,7 @@ import (
 // TagKeyPrefix makes a key for Query out of a tag.
 const TagKeyPrefix = "T#"
 
-// Put indexes one message: its unique key, each of its keys, which a space separates, and its tag, in
-// the order of Java's IndexService.buildIndex (5.5.0; before it, tags were not indexed). Messages come
-// in the order of the log; what is indexed already is left alone. It is to be called for messages
-// without any of the three as well, as that moves the State on.
-//
-// An error means that a file could not be begun, for want of space as a rule. The same message may
-// be put again, whenever; or the next one, and this one has no further entries.
-func (x *Index) Put(topic, uniqKey, keys, tag []byte, off message.PhyOffset, storeTime int64) error {
-	k := &x.writer.keys
-	x.Prepare(k, topic, uniqKey, keys, tag)
-	return x.PutKeys(k, off, storeTime)
-}
-
-// Keys are what the index keeps of a message's keys.
+// Keys are what the index keeps of a message's keys. They may be used again for another message.
 type Keys struct{ places []keyPlace }
 
 // keyPlace is a key of a message: its hash, and its slot, which is the same in all files.
@@ -36,8 +23,9 @@ type keyPlace struct {
 	slot int // position
 }
 
-// Prepare is the first half of Put, which may be done some messages ahead: it takes the hashes of a message's
-// keys in order, and has their slots, which are hit at random, on their way from memory.
+// Prepare takes down what Put is to index of one message: its unique key, each of its keys, which a space separates, and its
+// tag, in the order of Java's IndexService.buildIndex (5.5.0; before it, tags were not indexed). It may be done some messages
+// ahead: it takes the hashes, and has their slots, which are hit at random, on their way from memory.
 func (x *Index) Prepare(k *Keys, topic, uniqKey, keys, tag []byte) {
 	k.places = k.places[:0]
 	if len(uniqKey)+len(keys)+len(tag) == 0 {
@@ -77,8 +65,12 @@ func (x *Index) prepareKey(k *Keys, h message.Hasher, key []byte) {
 	}
 }
 
-// PutKeys is the second half of Put.
-func (x *Index) PutKeys(k *Keys, off message.PhyOffset, storeTime int64) error {
+// Put indexes the message at off, whose keys are prepared. Messages come in the order of the log; what is indexed already is
+// left alone. It is to be called for messages without any keys as well, as that moves the State on.
+//
+// An error means that a file could not be begun, for want of space as a rule. The same message may
+// be put again, whenever; or the next one, and this one has no further entries.
+func (x *Index) Put(k *Keys, off message.PhyOffset, storeTime int64) error {
 	w := &x.writer
 	x.complete.Store(int64(off))
 	if int64(off) < w.last || len(k.places) == 0 {
