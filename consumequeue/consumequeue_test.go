@@ -556,8 +556,10 @@ func TestIdleQueues(t *testing.T) {
 	if n := s.OpenFiles(); n != 100 {
 		t.Errorf("%d files are open", n)
 	}
-	if err := s.Sync(0); err != nil {
-		t.Fatal(err)
+	for range 2 { // the second finds that all are durable
+		if err := s.Sync(0); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if n := len(s.active.queues); n != 0 {
 		t.Errorf("%d idle queues are visited by every sync", n)

@@ -33,7 +33,7 @@ func (s *Set) writeOut() error {
 	defer s.walking.Unlock()
 	queues := s.takeActive()
 	err := writeOutAll(queues)
-	s.keepActive(queues, (*ConsumeQueue).settle)
+	s.keepActive(queues)
 	return err
 }
 
@@ -49,7 +49,8 @@ func writeOutAll(queues []*ConsumeQueue) (err error) {
 }
 
 // takeActive takes the queues with something to write or to sync; keepActive
-// gives back those that still have, or were appended to lately, which visit tells.
+// gives back those that still have, or were appended to lately. One that a sync
+// has made durable since is left out by the next walk.
 func (s *Set) takeActive() []*ConsumeQueue {
 	s.active.Lock()
 	defer s.active.Unlock()
@@ -58,10 +59,10 @@ func (s *Set) takeActive() []*ConsumeQueue {
 	return queues
 }
 
-func (s *Set) keepActive(queues []*ConsumeQueue, visit func(*ConsumeQueue) bool) {
+func (s *Set) keepActive(queues []*ConsumeQueue) {
 	keep := queues[:0]
 	for _, q := range queues {
-		if visit(q) {
+		if q.settle() {
 			keep = append(keep, q)
 		}
 	}
@@ -82,17 +83,6 @@ func (q *ConsumeQueue) settle() bool {
 	if idle && len(q.tail) == 0 {
 		q.tail = nil
 	}
-	return q.pendsLocked()
-}
-
-// pends tells the same, without being a round.
-func (q *ConsumeQueue) pends() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.pendsLocked()
-}
-
-func (q *ConsumeQueue) pendsLocked() bool {
 	q.listed = q.state == queueOpen && (q.tail != nil || q.synced < q.written || q.recut)
 	return q.listed
 }
@@ -160,7 +150,7 @@ func (s *Set) targets(leastPages int) ([]target, error) {
 	s.walking.Lock()
 	defer s.walking.Unlock()
 	active := s.takeActive()
-	defer s.keepActive(active, (*ConsumeQueue).settle)
+	defer s.keepActive(active)
 	due := dueQueues(active, leastPages)
 	if err := writeOutAll(due); err != nil {
 		return nil, err
@@ -191,9 +181,6 @@ func (s *Set) syncTargets(targets []target, all bool) error {
 	for _, t := range targets {
 		t.done()
 	}
-	s.walking.Lock()
-	defer s.walking.Unlock()
-	s.keepActive(s.takeActive(), (*ConsumeQueue).pends)
 	return nil
 }
 
