@@ -40,7 +40,7 @@ func (r *recorder) ended() (resumed, freed int, at time.Time) {
 
 func newHeld(topic string, offset int64, patience time.Duration, owner any) (*hold, *recorder) {
 	r := new(recorder)
-	return &hold{topic: topic, offset: offset, deadline: deadline{until: time.Now().Add(patience)}, owner: owner, waiter: r}, r
+	return &hold{offset: offset, waiting: waiting[*hold]{topic: topic, until: time.Now().Add(patience), owner: owner, waiter: r}}, r
 }
 
 func TestHoldWakesOnArrival(t *testing.T) {
@@ -215,12 +215,12 @@ func TestHoldsEndOnce(t *testing.T) {
 			}
 		}
 	}
-	for i := range table.present {
-		if n := table.present[i].Load(); n != 0 {
+	for i := range table.present.slots {
+		if n := table.present.slots[i].Load(); n != 0 {
 			t.Fatalf("slot %d counts %d holds", i, n)
 		}
 	}
-	if table.len() != 0 || len(table.mu.owners) != 0 || len(table.mu.queues) != 0 {
+	if table.len() != 0 || len(table.owners) != 0 || len(table.queues) != 0 {
 		t.Error("something is left in the table")
 	}
 }

@@ -558,14 +558,16 @@ func (d *popping) wait() protocol.ResponseCode {
 	}
 	group, t, queue, order, attempt, conn := d.group.GroupName, d.topic, d.queue, d.order, d.attempt, d.conn
 	d.coldState = coldState{}
-	w := &popWait{topic: t.name, group: group, queue: queue, filter: d.filter, deadline: deadline{until: d.until}, owner: conn, waiter: d}
+	w := &popWait{group: group, waiting: waiting[*popWait]{
+		topic: t.name, queue: queue, filter: d.filter, until: d.until, owner: conn, waiter: d,
+	}}
 	d.reset()
 	if !p.waits.add(w) {
 		return protocol.PollingFull
 	}
 	// From here on d is the wait's. What came between the read and the wait has woken nobody.
 	if b.popReady(t, group, queue, order, attempt) {
-		p.waits.wake(w)
+		p.waits.recheck(w)
 	}
 	if conn.Err() != nil {
 		p.waits.drop(conn)

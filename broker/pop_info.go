@@ -67,10 +67,12 @@ func (p *popper) notify(conn *remoting.Conn, req *remoting.Command, mayWait bool
 			return fail(err)
 		}
 		if !n.ticket.Oneway && b.now().Before(n.until) {
-			w := &popWait{topic: t.name, group: n.group, queue: n.queue, filter: filter, deadline: deadline{until: n.until}, owner: conn, waiter: n}
+			w := &popWait{group: n.group, waiting: waiting[*popWait]{
+				topic: t.name, queue: n.queue, filter: filter, until: n.until, owner: conn, waiter: n,
+			}}
 			if p.waits.add(w) {
 				if n.ready() {
-					p.waits.wake(w)
+					p.waits.recheck(w)
 				}
 				if conn.Err() != nil {
 					p.waits.drop(conn)

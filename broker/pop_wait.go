@@ -1,14 +1,9 @@
 package broker
 
 import (
-	"container/heap"
 	"container/list"
-	"hash/maphash"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/rocketlog/rocketlog/broker/filter"
 	"github.com/rocketlog/rocketlog/broker/pop"
 	"github.com/rocketlog/rocketlog/message"
 )
@@ -19,43 +14,18 @@ const wholeTopic = -1
 // A popWait is a pop, or a notification, that waits for a message to its group. Its fields belong to the table while it is
 // in there.
 type popWait struct {
-	topic, group string
-	queue        int32
-	filter       *filter.Expression // nil: any message will do
-	owner        any                // whose close ends the wait
-	waiter       waiter
-	deadline                   // where is -1 when the wait is not in the table
-	place        *list.Element // in its line
+	waiting[*popWait]
+	group string
+	place *list.Element // in its line
 }
 
 // popWaits keeps the pops that wait (Java's PopLongPollingService). Unlike pulls, which all may read the message that wakes
 // them, pops of a group share the messages: one arrival wakes one of each group, the one that has waited longest.
 type popWaits struct {
-	now     func() time.Time
-	max     int // in all
-	lineMax int // of one line
-
-	count   atomic.Int64
-	present [presentSlots]atomic.Int32 // waits by a hash of the topic, so that the dispatch passes by without the lock
-	seed    maphash.Seed
-
-	mu struct {
-		sync.Mutex
-		closed bool
-		topics map[string]map[string]*popLines // by topic and group
-		retry  map[string]topicGroup           // the retry topics of those, of both versions
-		owners map[any]map[*popWait]struct{}
-		byEnd  deadlineHeap[*popWait]
-	}
-	expiry chan struct{}
-
-	ready struct {
-		sync.Mutex
-		cond   sync.Cond
-		list   []*popWait
-		closed bool
-	}
-	done sync.WaitGroup
+	waitRoom[*popWait]
+	lineMax int                             // of one line
+	topics  map[string]map[string]*popLines // by topic and group
+	retry   map[string]topicGroup           // the retry topics of those, of both versions
 }
 
 // popLines are the waits of one group for one topic, by queue, in the order in which they came.
@@ -64,48 +34,30 @@ type popLines struct {
 	lines map[int32]*list.List
 }
 
-// popWakers is the number of goroutines that serve woken pops.
-const popWakers = 2
-
 func newPopWaits(o *Options, now func() time.Time) *popWaits {
-	w := &popWaits{now: now, max: o.MaxPopPollingSize, lineMax: o.PopPollingSize, seed: maphash.MakeSeed(), expiry: make(chan struct{}, 1)}
-	w.mu.topics = map[string]map[string]*popLines{}
-	w.mu.retry = map[string]topicGroup{}
-	w.mu.owners = map[any]map[*popWait]struct{}{}
-	w.ready.cond.L = &w.ready
-	w.done.Add(1 + popWakers)
-	go w.runExpire()
-	for range popWakers {
-		go w.runWake()
-	}
+	w := &popWaits{lineMax: o.PopPollingSize, topics: map[string]map[string]*popLines{}, retry: map[string]topicGroup{}}
+	w.open(o.MaxPopPollingSize, now, w.leaveLine)
 	return w
-}
-
-func (w *popWaits) slot(topic string) *atomic.Int32 {
-	return &w.present[maphash.String(w.seed, topic)>>32%presentSlots]
 }
 
 // add takes the pop in, unless there is no room. When it returns true, the waiter is not the caller's any more.
 func (w *popWaits) add(p *popWait) bool {
-	w.mu.Lock()
-	groups := w.mu.topics[p.topic]
-	var lines *popLines
-	if groups != nil {
-		lines = groups[p.group]
-	}
-	if w.mu.closed || len(w.mu.byEnd) >= w.max || lines != nil && lines.lines[p.queue] != nil && lines.lines[p.queue].Len() > w.lineMax {
-		w.mu.Unlock()
+	w.Lock()
+	defer w.Unlock()
+	groups := w.topics[p.topic]
+	lines := groups[p.group]
+	if w.full() || lines != nil && lines.lines[p.queue] != nil && lines.lines[p.queue].Len() > w.lineMax {
 		return false
 	}
 	if groups == nil {
 		groups = map[string]*popLines{}
-		w.mu.topics[p.topic] = groups
+		w.topics[p.topic] = groups
 	}
 	if lines == nil {
 		lines = &popLines{lines: map[int32]*list.List{}}
 		groups[p.group] = lines
 		for _, name := range retryTopics(p.topic, p.group) {
-			w.mu.retry[name] = topicGroup{p.topic, p.group}
+			w.retry[name] = topicGroup{p.topic, p.group}
 		}
 	}
 	if lines.lines[p.queue] == nil {
@@ -113,18 +65,8 @@ func (w *popWaits) add(p *popWait) bool {
 	}
 	p.place = lines.lines[p.queue].PushBack(p)
 	lines.count++
-	if w.mu.owners[p.owner] == nil {
-		w.mu.owners[p.owner] = map[*popWait]struct{}{}
-	}
-	w.mu.owners[p.owner][p] = struct{}{}
-	heap.Push(&w.mu.byEnd, p)
 	w.notePresent(p, 1)
-	first := p.where == 0
-	w.count.Store(int64(len(w.mu.byEnd)))
-	w.mu.Unlock()
-	if first {
-		w.rearm()
-	}
+	w.enter(p)
 	return true
 }
 
@@ -134,51 +76,39 @@ func retryTopics(topic, group string) [2]string {
 
 // notePresent counts a wait at its topic and at its retry topics.
 func (w *popWaits) notePresent(p *popWait, n int32) {
-	w.slot(p.topic).Add(n)
+	w.present.at(p.topic, 0).Add(n)
 	for _, name := range retryTopics(p.topic, p.group) {
-		w.slot(name).Add(n)
+		w.present.at(name, 0).Add(n)
 	}
 }
 
-func (w *popWaits) rearm() {
-	select {
-	case w.expiry <- struct{}{}:
-	default:
-	}
-}
-
-func (w *popWaits) removeLocked(p *popWait) {
-	lines := w.mu.topics[p.topic][p.group]
+func (w *popWaits) leaveLine(p *popWait) {
+	lines := w.topics[p.topic][p.group]
 	lines.lines[p.queue].Remove(p.place)
 	if lines.lines[p.queue].Len() == 0 {
 		delete(lines.lines, p.queue)
 	}
 	if lines.count--; lines.count == 0 {
-		delete(w.mu.topics[p.topic], p.group)
+		delete(w.topics[p.topic], p.group)
 		for _, name := range retryTopics(p.topic, p.group) {
-			delete(w.mu.retry, name)
+			delete(w.retry, name)
 		}
-		if len(w.mu.topics[p.topic]) == 0 {
-			delete(w.mu.topics, p.topic)
+		if len(w.topics[p.topic]) == 0 {
+			delete(w.topics, p.topic)
 		}
 	}
-	delete(w.mu.owners[p.owner], p)
-	if len(w.mu.owners[p.owner]) == 0 {
-		delete(w.mu.owners, p.owner)
-	}
-	heap.Remove(&w.mu.byEnd, p.where)
 	w.notePresent(p, -1)
-	w.count.Store(int64(len(w.mu.byEnd)))
+	w.leave(p)
 }
 
 // arrived wakes one pop of each group that waits for this message. It is on the path of the dispatch.
 func (w *popWaits) arrived(topic string, queue int32, tagsCode int64, r message.Record) {
-	if w.count.Load() == 0 || w.slot(topic).Load() == 0 {
+	if w.count.Load() == 0 || w.present.at(topic, 0).Load() == 0 {
 		return
 	}
-	w.mu.Lock()
+	w.Lock()
 	var woken []*popWait
-	for _, lines := range w.mu.topics[topic] {
+	for _, lines := range w.topics[topic] {
 		for _, q := range [2]int32{wholeTopic, queue} {
 			if p := lines.first(q, tagsCode, r); p != nil {
 				woken = append(woken, p)
@@ -186,16 +116,16 @@ func (w *popWaits) arrived(topic string, queue int32, tagsCode int64, r message.
 			}
 		}
 	}
-	if at, ok := w.mu.retry[topic]; ok {
-		if p := w.mu.topics[at.topic][at.group].any(); p != nil {
+	if at, ok := w.retry[topic]; ok {
+		if p := w.topics[at.topic][at.group].any(); p != nil {
 			woken = append(woken, p)
 		}
 	}
 	for _, p := range woken {
-		w.removeLocked(p)
+		w.leaveLine(p)
 	}
-	w.mu.Unlock()
-	w.enqueue(woken)
+	w.Unlock()
+	w.wake(woken...)
 }
 
 // first is the pop at the queue that has waited longest, of those that want the message: nil is any.
@@ -205,7 +135,7 @@ func (l *popLines) first(queue int32, tagsCode int64, r message.Record) *popWait
 		return nil
 	}
 	for e := line.Front(); e != nil; e = e.Next() {
-		if p := e.Value.(*popWait); r == nil || p.filter == nil || p.filter.MatchTags(tagsCode) && p.filter.MatchRecord(r) {
+		if p := e.Value.(*popWait); r == nil || p.wants(tagsCode, r) {
 			return p
 		}
 	}
@@ -228,9 +158,9 @@ func (w *popWaits) wakeGroup(topic, group string, queue int32) {
 	if w.count.Load() == 0 {
 		return
 	}
-	w.mu.Lock()
+	w.Lock()
 	var woken []*popWait
-	if lines := w.mu.topics[topic][group]; lines != nil {
+	if lines := w.topics[topic][group]; lines != nil {
 		p := lines.first(wholeTopic, 0, nil)
 		if p == nil {
 			if p = lines.first(queue, 0, nil); p == nil && queue == wholeTopic {
@@ -238,133 +168,33 @@ func (w *popWaits) wakeGroup(topic, group string, queue int32) {
 			}
 		}
 		if p != nil {
-			w.removeLocked(p)
+			w.leaveLine(p)
 			woken = append(woken, p)
 		}
 	}
-	w.mu.Unlock()
-	w.enqueue(woken)
+	w.Unlock()
+	w.wake(woken...)
 }
 
-// wake wakes this pop, if it still waits.
-func (w *popWaits) wake(p *popWait) {
-	w.mu.Lock()
-	if p.where < 0 {
-		w.mu.Unlock()
+// recheck wakes this pop, if it still waits.
+func (w *popWaits) recheck(p *popWait) {
+	w.Lock()
+	if !p.inside() {
+		w.Unlock()
 		return
 	}
-	w.removeLocked(p)
-	w.mu.Unlock()
-	w.enqueue([]*popWait{p})
+	w.leaveLine(p)
+	w.Unlock()
+	w.wake(p)
 }
 
 // waiting is the number of pops of the group at the queue.
 func (w *popWaits) waiting(topic, group string, queue int32) int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	lines := w.mu.topics[topic][group]
+	w.Lock()
+	defer w.Unlock()
+	lines := w.topics[topic][group]
 	if lines == nil || lines.lines[queue] == nil {
 		return 0
 	}
 	return lines.lines[queue].Len()
-}
-
-// len returns the number of pops that wait.
-func (w *popWaits) len() int { return int(w.count.Load()) }
-
-// drop ends all waits of an owner that is gone.
-func (w *popWaits) drop(owner any) {
-	w.mu.Lock()
-	var gone []*popWait
-	for p := range w.mu.owners[owner] {
-		gone = append(gone, p)
-	}
-	for _, p := range gone {
-		w.removeLocked(p)
-	}
-	w.mu.Unlock()
-	for _, p := range gone {
-		p.waiter.free()
-	}
-}
-
-func (w *popWaits) enqueue(woken []*popWait) {
-	if len(woken) == 0 {
-		return
-	}
-	w.ready.Lock()
-	w.ready.list = append(w.ready.list, woken...)
-	w.ready.Unlock()
-	w.ready.cond.Broadcast()
-}
-
-// runWake serves woken pops, in the order in which they woke.
-func (w *popWaits) runWake() {
-	defer w.done.Done()
-	w.ready.Lock()
-	for {
-		for len(w.ready.list) == 0 && !w.ready.closed {
-			w.ready.cond.Wait()
-		}
-		if len(w.ready.list) == 0 {
-			w.ready.Unlock()
-			return
-		}
-		p := w.ready.list[0]
-		w.ready.list[0] = nil
-		w.ready.list = w.ready.list[1:]
-		w.ready.Unlock()
-		p.waiter.resume(true)
-		w.ready.Lock()
-	}
-}
-
-// runExpire wakes the pops whose time is over. It sleeps until the first end.
-func (w *popWaits) runExpire() {
-	defer w.done.Done()
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		now := w.now()
-		w.mu.Lock()
-		var due []*popWait
-		for len(w.mu.byEnd) > 0 && !now.Before(w.mu.byEnd[0].until) {
-			due = append(due, w.mu.byEnd[0])
-			w.removeLocked(w.mu.byEnd[0])
-		}
-		next := time.Hour
-		if len(w.mu.byEnd) > 0 {
-			next = w.mu.byEnd[0].until.Sub(now)
-		}
-		closed := w.mu.closed
-		w.mu.Unlock()
-		w.enqueue(due)
-		if closed {
-			return
-		}
-		timer.Reset(max(next, time.Millisecond))
-		select {
-		case <-timer.C:
-		case <-w.expiry:
-		}
-	}
-}
-
-// close ends all waits as if their time were over, answers them, and stops the goroutines.
-func (w *popWaits) close() {
-	w.mu.Lock()
-	w.mu.closed = true
-	var rest []*popWait
-	for len(w.mu.byEnd) > 0 {
-		rest = append(rest, w.mu.byEnd[0])
-		w.removeLocked(w.mu.byEnd[0])
-	}
-	w.mu.Unlock()
-	w.enqueue(rest)
-	w.rearm()
-	w.ready.Lock()
-	w.ready.closed = true
-	w.ready.Unlock()
-	w.ready.cond.Broadcast()
-	w.done.Wait()
 }

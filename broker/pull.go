@@ -349,10 +349,10 @@ func (d *pulling) wait() (held bool, err error) {
 	}
 	// What the header points to is gone when the request is; nothing of it is needed any more.
 	d.header = protocol.PullMessageRequestHeader{}
-	h := &hold{
-		topic: d.topic.name, queue: d.queue, offset: d.offset, filter: d.filter(),
-		deadline: deadline{until: b.now().Add(min(patience, holdMax))}, owner: conn, waiter: d,
-	}
+	h := &hold{offset: d.offset, waiting: waiting[*hold]{
+		topic: d.topic.name, queue: d.queue, filter: d.filter(),
+		until: b.now().Add(min(patience, holdMax)), owner: conn, waiter: d,
+	}}
 	if !holds.hold(h) {
 		return false, refuse(protocol.SystemBusy, "[PULL_HOLDS]system busy, start flow control for a while: %d pulls wait for messages, at most %d may",
 			holds.len(), o.MaxPullHolds)
