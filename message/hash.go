@@ -18,7 +18,7 @@ func HashString[T string | []byte](s T) int32 {
 func TagsCode(tags []byte) int64 { return int64(HashString(tags)) }
 
 // Write adds a piece.
-func (h *Hasher) Write(p []byte) { h.h = hashUTF8(h.h, p) }
+func (h *Hasher) Write(p []byte) { h.h = hashBytes(h.h, p) }
 
 // WriteString adds a piece.
 func (h *Hasher) WriteString(s string) { h.h = hashUTF8(h.h, s) }
@@ -39,6 +39,15 @@ const (
 	pow4 = 31 * pow3
 	pow8 = pow4 * pow4 & (1<<32 - 1)
 )
+
+// powers are those of 31 up to the sixteenth.
+var powers = func() (p [17]uint32) {
+	p[0] = 1
+	for i := range 16 {
+		p[i+1] = 31 * p[i]
+	}
+	return p
+}()
 
 // The lanes of eight characters in a word: the upper bit of each, each second one, and each second pair.
 const (

@@ -73,7 +73,7 @@ func TestHashMalformed(t *testing.T) {
 // TestHashOfAnyLength has a character that is not ASCII at each place of texts of each length, and nowhere.
 func TestHashOfAnyLength(t *testing.T) {
 	const wide = '键'
-	for n := range 30 {
+	for n := range 70 {
 		for at := range n + 1 {
 			text := make([]rune, n)
 			for i := range text {
@@ -88,6 +88,12 @@ func TestHashOfAnyLength(t *testing.T) {
 			}
 			if got := HashString(string(text)); got != want {
 				t.Fatalf("%q: %d, want %d", string(text), got, want)
+			}
+			var h Hasher
+			h.Write([]byte(string(text[:n/3])))
+			h.Write([]byte(string(text[n/3:])))
+			if h.Sum() != want {
+				t.Fatalf("%q in two pieces: %d, want %d", string(text), h.Sum(), want)
 			}
 		}
 	}
