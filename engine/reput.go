@@ -198,6 +198,9 @@ func (d *dispatcher) dispatchRecords(limit message.PhyOffset, arrived func(*Arri
 // that is far beyond the last one.
 func (d *dispatcher) publish(off message.PhyOffset) {
 	s := d.store
+	if s.index != nil {
+		s.index.Settle()
+	}
 	if s.recount.Swap(false) {
 		d.units = s.queueUnits()
 	}

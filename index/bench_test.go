@@ -56,6 +56,9 @@ func BenchmarkPut(b *testing.B) {
 					if err := x.Put(&k, off, 1_700_000_000_000+int64(n)); err != nil {
 						b.Fatal(err)
 					}
+					if n%64 == 0 { // as the dispatcher
+						x.Settle()
+					}
 				}
 			})
 		}

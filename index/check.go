@@ -6,7 +6,7 @@ import (
 )
 
 // Check proves the files against the invariants 1 to 3 and returns the first thing that is wrong as a
-// [*CorruptError]. It reads every entry, and nothing may be put meanwhile.
+// [*CorruptError]. It reads every entry, and nothing may be put meanwhile, and what was is settled.
 //
 // Before Recover it looks at the files as they lie there. What a crash may leave and Recover mends is
 // then no damage: slots that name entries which the header does not count yet.

@@ -34,6 +34,7 @@ type history struct {
 	next  *vfs.CrashFS // after a crash in the middle of an operation
 	opts  Options
 	x     *Index
+	keys  Keys
 
 	log     []modelMessage
 	end     message.PhyOffset
@@ -105,9 +106,15 @@ func (h *history) put() {
 	}
 }
 
+// dispatch puts a message, and may leave it to a later one to settle it, as the engine does.
 func (h *history) dispatch(m *modelMessage) error {
 	bytes := func(s string) []byte { return []byte(s) }
-	return putMessage(h.x, bytes(m.topic), bytes(m.uniqKey), bytes(m.keys), bytes(m.tag), m.off, m.storeTime)
+	h.x.Prepare(&h.keys, bytes(m.topic), bytes(m.uniqKey), bytes(m.keys), bytes(m.tag))
+	err := h.x.Put(&h.keys, m.off, m.storeTime)
+	if err == nil && h.rnd.IntN(4) == 0 {
+		h.x.Settle()
+	}
+	return err
 }
 
 // sync keeps a new State, unless a crash comes between.
@@ -269,6 +276,7 @@ func (h *history) truncate() {
 // check compares the index with what Java would have built of the log.
 func (h *history) check() {
 	h.t.Helper()
+	h.x.Settle()
 	if err := h.x.Check(); err != nil {
 		h.fatal("%v", err)
 	}

@@ -17,7 +17,7 @@
 //     offset are skipped, and of the message at it only the keys that are missing are added.
 //  5. What a [State] says is on disk: the entries below its count, with their slots, and all older
 //     files; and every message below its offset is among them. A slot on disk is as it was when the
-//     State was taken, or newer.
+//     State was taken, or newer. A State knows of whole messages only, those that were settled.
 //  6. A file is mapped only with all its space allocated, so a full disk is an error of Put and never
 //     a fault. Put after such an error goes on where it stopped.
 //  7. At most Options.MaxMapped files are mapped besides the one being written and those being read.
@@ -37,10 +37,11 @@
 //
 // # Concurrency
 //
-// Prepare, Put, Recover and Truncate belong to one goroutine, the dispatcher. Query may be called by any, at
+// Prepare, Put, Settle, Recover and Truncate belong to one goroutine, the dispatcher. Query may be called by any, at
 // any time; so may Sync and DeleteExpired, which take turns. A reader goes by the count and the slot,
 // both atomic, and sees the entries that were there before them; Put takes no lock but when it begins
-// a file.
+// a file. Messages put one after the other are settled together: States and the header are as of the last
+// [Index.Settle], queries by key as of the last message.
 //
 // # What it does not do
 //

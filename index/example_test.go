@@ -25,6 +25,7 @@ func Example() {
 		var k index.Keys
 		x.Prepare(&k, []byte("Orders"), []byte(uniqKey), []byte(keys), nil)
 		_ = x.Put(&k, off, 1_700_000_000_000)
+		x.Settle() // of as many messages together as one likes
 	}
 	put("U1", "order-1 alice", 0)
 	state, err := x.Sync() // to be kept: what is on disk from now on

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/bits"
 	"sync/atomic"
 	"unsafe"
 )
@@ -67,7 +68,13 @@ const timeMax = 1 << 53
 // layout is the shape that all files of an index have.
 type layout struct {
 	slots   int32
-	entries int32 // count is at most this
+	entries int32  // count is at most this
+	inverse uint64 // of slots, in units of 2^-64 and rounded up
+}
+
+// makeLayout returns a layout that may yet have to be refused.
+func makeLayout(slots, entries int32) layout {
+	return layout{slots, entries, math.MaxUint64/uint64(max(slots, 1)) + 1}
 }
 
 func (l layout) check() error {
@@ -83,7 +90,12 @@ func (l layout) fileSize() int64 {
 }
 
 // slotAt returns the position of the slot that a hash falls into.
-func (l layout) slotAt(hash int32) int { return headerSize + int(hash%l.slots)*slotSize }
+func (l *layout) slotAt(hash int32) int {
+	// The remainder by two multiplications (Lemire, Kaser, Kurz: Faster remainder by direct computation), exact as both are
+	// below 2^32.
+	slot, _ := bits.Mul64(l.inverse*uint64(uint32(hash)), uint64(l.slots))
+	return headerSize + int(slot)*slotSize
+}
 
 // entryAt returns the position of an entry.
 func (l layout) entryAt(number int32) int {
@@ -170,10 +182,14 @@ func storeSlot(b []byte, at int, number int32) {
 
 // bigEndian turns a number of this machine into one whose bytes are big-endian, and back.
 func bigEndian(v uint32) uint32 {
-	var b [4]byte
-	binary.BigEndian.PutUint32(b[:], v)
-	return binary.NativeEndian.Uint32(b[:])
+	if littleEndian {
+		return bits.ReverseBytes32(v)
+	}
+	return v
 }
+
+// littleEndian tells of this machine.
+var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
 // keyHash makes the number that files hold from Java's hash of the text (IndexFile.indexKeyHashMethod).
 func keyHash(h int32) int32 {

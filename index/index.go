@@ -36,7 +36,7 @@ func (o *Options) layout() layout {
 	if o.Entries != 0 {
 		l.entries = int32(min(max(o.Entries, 0), fileSizeMax))
 	}
-	return l
+	return makeLayout(l.slots, l.entries)
 }
 
 // ErrClosed says that the index was closed.
@@ -62,8 +62,11 @@ type Index struct {
 		bytes    []byte         // its mapping
 		last     int64          // offset of the message that the last entry belongs to, -1 for none
 		lastKeys int            // how many entries that message has
+		begun    int64          // offset of the last message given since Settle, -1 for none
+		ends     ends           // since Settle
 		topic    []byte         // of the last message
 		prefix   message.Hasher // of what its keys begin with
+		tags     message.Hasher // of what its tag begins with
 		newest   string         // the highest name that any file had
 	}
 
@@ -112,7 +115,7 @@ func newIndex(fsys vfs.FS, dir string, opts *Options) (*Index, error) {
 		x.now = time.Now
 	}
 	x.mu.idle.L = &x.mu.Mutex
-	x.writer.last = -1
+	x.writer.last, x.writer.begun = -1, -1
 	x.files.Store(new([]*file))
 	return x, nil
 }
@@ -264,6 +267,7 @@ func (x *Index) DeleteExpired(logMin message.PhyOffset) (int, error) {
 // Close makes everything durable, waits for queries under way and gives all files back. The
 // dispatcher must have stopped.
 func (x *Index) Close() error {
+	x.Settle()
 	_, err := x.Sync()
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,10 +28,11 @@ func putN(x *Index, first, n int) error {
 	return nil
 }
 
-// putMessage puts one message of which nothing was prepared ahead.
+// putMessage puts one message by itself, of which nothing was prepared ahead.
 func putMessage(x *Index, topic, uniqKey, keys, tag []byte, off message.PhyOffset, storeTime int64) error {
 	var k Keys
 	x.Prepare(&k, topic, uniqKey, keys, tag)
+	defer x.Settle()
 	return x.Put(&k, off, storeTime)
 }
 
@@ -300,6 +302,7 @@ func TestPutAllocatesNothing(t *testing.T) {
 		if err := x.Put(&k, off, 1_700_000_000_000); err != nil {
 			t.Fatal(err)
 		}
+		x.Settle()
 	}); n != 0 {
 		t.Fatalf("%v allocations", n)
 	}
@@ -329,7 +332,7 @@ func TestSyncSkipsWhatIsDurable(t *testing.T) {
 	if st, err := x.Sync(); err != nil || st.Count != count {
 		t.Fatalf("state %+v, error %v", st, err)
 	}
-	f.finish(x.writer.bytes, x.writer.last, 1_700_000_100_000)
+	f.finish(x.writer.bytes, ends{phy: x.writer.last, time: 1_700_000_100_000})
 	for range 2 {
 		if st, err := x.Sync(); err != nil || st.Count != count+1 {
 			t.Fatalf("state %+v, error %v", st, err)
@@ -337,6 +340,76 @@ func TestSyncSkipsWhatIsDurable(t *testing.T) {
 	}
 	if got := syncs() - before; got != 1 {
 		t.Fatalf("%d syncs, want 1", got)
+	}
+}
+
+func TestSlotIsRemainder(t *testing.T) {
+	for _, slots := range []int32{1, 2, 3, 7, 1 << 12, defaultSlots, 1<<29 - 1, math.MaxInt32} {
+		l := makeLayout(slots, 2)
+		hashes := []int32{0, 1, slots - 1, slots, math.MaxInt32 - 1, math.MaxInt32}
+		for range 1000 {
+			hash := rand.Int32()
+			hashes = append(hashes, hash, hash/slots*slots, max(hash/slots*slots-1, 0))
+		}
+		for _, hash := range hashes {
+			if got, want := l.slotAt(hash), headerSize+int(hash%slots)*slotSize; got != want {
+				t.Fatalf("hash %d of %d slots is at %d, want %d", hash, slots, got, want)
+			}
+		}
+	}
+}
+
+// TestSettle puts messages as the engine does: found at once, and in a State once they are settled, or
+// where the file is full.
+func TestSettle(t *testing.T) {
+	x := fresh(t, vfs.NewCrashFS(1), &Options{Slots: 10, Entries: 21})
+	var k Keys
+	put := func(i int) {
+		t.Helper()
+		x.Prepare(&k, []byte("T"), fmt.Appendf(nil, "U%d", i), nil, []byte("tag"))
+		if err := x.Put(&k, message.PhyOffset(i*100), 1_700_000_000_000+int64(i)*1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(found, files int, count int32, durable message.PhyOffset) {
+		t.Helper()
+		if got := query(t, x, TagKeyPrefix+"tag"); len(got) != found {
+			t.Fatalf("found %v, want %d messages", got, found)
+		}
+		synced, err := x.Sync()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st := x.Mark(); st != synced || st.Count != count || st.Durable != durable || len(x.list()) != files {
+			t.Fatalf("%d files, marked %+v, synced %+v, want %d files, count %d, durable %d", len(x.list()), st, synced, files, count, durable)
+		}
+	}
+	put(0)
+	x.Settle()
+	check(1, 1, 3, 0)
+	for i := range 6 {
+		put(i + 1)
+	}
+	check(7, 1, 3, 0)
+	x.Settle()
+	x.Settle()
+	check(7, 1, 15, 600)
+	if err := x.Check(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 { // the file holds three more
+		put(i + 7)
+	}
+	check(11, 2, 1, 600)
+	if first := x.list()[0]; first.settled.Load() != 21 || first.endPhy.Load() != 900 {
+		t.Fatalf("the full file is settled up to %d, %+v", first.settled.Load(), first.header())
+	}
+	if err := x.Truncate(1000); err != nil { // settles
+		t.Fatal(err)
+	}
+	check(10, 1, 21, 1000)
+	if err := x.Check(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -2,6 +2,7 @@ package index
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,52 +28,59 @@ type keyPlace struct {
 // tag, in the order of Java's IndexService.buildIndex (5.5.0; before it, tags were not indexed). It may be done some messages
 // ahead: it takes the hashes, and has their slots, which are hit at random, on their way from memory.
 func (x *Index) Prepare(k *Keys, topic, uniqKey, keys, tag []byte) {
-	k.places = k.places[:0]
-	if len(uniqKey)+len(keys)+len(tag) == 0 {
-		return
-	}
+	places := k.places[:0]
 	w := &x.writer
 	if string(topic) != string(w.topic) || w.topic == nil {
-		w.topic, w.prefix = append(w.topic[:0], topic...), message.Hasher{}
-		w.prefix.Write(topic)
-		w.prefix.WriteString("#")
+		x.setTopic(topic)
 	}
-	prefix := w.prefix
-	x.prepareKey(k, prefix, uniqKey)
+	if len(uniqKey) > 0 {
+		places = append(places, x.place(w.prefix, uniqKey))
+	}
 	for len(keys) > 0 {
 		end := bytes.IndexByte(keys, message.KeySeparator)
 		if end < 0 {
 			end = len(keys)
 		}
-		x.prepareKey(k, prefix, keys[:end])
+		if end > 0 {
+			places = append(places, x.place(w.prefix, keys[:end]))
+		}
 		keys = keys[min(end+1, len(keys)):]
 	}
-	prefix.WriteString(TagKeyPrefix)
-	x.prepareKey(k, prefix, tag)
+	if len(tag) > 0 {
+		places = append(places, x.place(w.tags, tag))
+	}
+	k.places = places
 }
 
-// prepareKey adds one key, unless it is empty. What is given by h stays the caller's.
-func (x *Index) prepareKey(k *Keys, h message.Hasher, key []byte) {
-	if len(key) == 0 {
-		return
-	}
+// setTopic takes the hash of what the keys of a topic begin with.
+func (x *Index) setTopic(topic []byte) {
+	w := &x.writer
+	w.topic, w.prefix = append(w.topic[:0], topic...), message.Hasher{}
+	w.prefix.Write(topic)
+	w.prefix.WriteString("#")
+	w.tags = w.prefix
+	w.tags.WriteString(TagKeyPrefix)
+}
+
+// place returns the place of a key, of which h is the hash of what comes before.
+func (x *Index) place(h message.Hasher, key []byte) keyPlace {
 	h.Write(key)
-	place := keyPlace{hash: keyHash(h.Sum())}
-	place.slot = x.slotAt(place.hash)
-	k.places = append(k.places, place)
-	if w := &x.writer; w.active != nil {
-		vfs.Prefetch(w.bytes[place.slot : place.slot+slotSize])
+	hash := keyHash(h.Sum())
+	slot := x.slotAt(hash)
+	if b := x.writer.bytes; slot < len(b) {
+		vfs.PrefetchLine(&b[slot])
 	}
+	return keyPlace{hash, slot}
 }
 
 // Put indexes the message at off, whose keys are prepared. Messages come in the order of the log; what is indexed already is
-// left alone. It is to be called for messages without any keys as well, as that moves the State on.
+// left alone. It is to be called for messages without any keys as well, as that moves the State on. Settle does the rest.
 //
 // An error means that a file could not be begun, for want of space as a rule. The same message may
 // be put again, whenever; or the next one, and this one has no further entries.
 func (x *Index) Put(k *Keys, off message.PhyOffset, storeTime int64) error {
 	w := &x.writer
-	x.complete.Store(int64(off))
+	w.begun = int64(off)
 	if int64(off) < w.last || len(k.places) == 0 {
 		return nil
 	}
@@ -85,16 +93,46 @@ func (x *Index) Put(k *Keys, off message.PhyOffset, storeTime int64) error {
 				return err
 			}
 		}
-		w.lastKeys += w.active.put(w.bytes, k.places[w.lastKeys:], int64(off), storeTime)
+		n, fresh := w.active.put(w.bytes, k.places[w.lastKeys:], int64(off), storeTime)
+		w.lastKeys += n
+		w.ends.fresh += fresh
 	}
 	if w.active != nil {
-		w.active.finish(w.bytes, int64(off), storeTime)
+		w.ends.to(int64(off), storeTime)
 	}
 	return nil
 }
 
-// keysAtOnce is how many entries are written before the readers are told of them. Each telling has the
-// processor wait for its writes; but keys of one slot are found by comparing each with those before it.
+// Settle brings up to the messages put what is told of many together: the header, where the file ends for queries by
+// time, and what States say. The entries themselves are found as soon as they are put.
+func (x *Index) Settle() {
+	w := &x.writer
+	x.settleFile()
+	if w.begun >= 0 {
+		x.complete.Store(w.begun)
+		w.begun = -1
+	}
+}
+
+func (x *Index) settleFile() {
+	w := &x.writer
+	if w.ends.moved {
+		w.active.finish(w.bytes, w.ends)
+		w.ends = ends{}
+	}
+}
+
+// ends is what the active file's header does not tell yet of the messages put.
+type ends struct {
+	moved     bool // there are any
+	phy, time int64
+	fresh     int32 // slots that came into use
+}
+
+func (e *ends) to(phy, time int64) { e.phy, e.time, e.moved = phy, time, true }
+
+// keysAtOnce is how many entries are written before the readers are told of them: keys of one slot are found by comparing
+// each with those before it.
 const keysAtOnce = 8
 
 // heatSize is how much space for entries is brought into memory at once: a fault for each page costs more
@@ -102,38 +140,39 @@ const keysAtOnce = 8
 const heatSize = 128 << 10
 
 // put writes entries of a message, as many as there is room for but a few at most, and then, for the
-// readers, the count and their slots (invariant 1). It returns how many.
-func (f *file) put(b []byte, keys []keyPlace, off, storeTime int64) int {
-	count, used, begin := f.count.Load(), f.used.Load(), f.begin.Load()
-	keys = keys[:min(len(keys), keysAtOnce, int(f.entries-count))]
-	f.heat(count + int32(len(keys)))
-	fresh := used
-	for i, k := range keys {
+// readers, the count and their slots (invariant 1). It returns how many, and how many slots were empty before.
+func (f *file) put(b []byte, keys []keyPlace, off, storeTime int64) (n int, fresh int32) {
+	count := f.count.Load()
+	n = min(len(keys), keysAtOnce, int(f.entries-count))
+	if count == 1 {
+		n = 1 // the others are counted from its time
+	}
+	keys = keys[:n]
+	at := f.entryAt(count)
+	entries := b[at : at+n*entrySize]
+	if at+len(entries) > f.heated {
+		f.heat(at + len(entries))
+	}
+	diff := diffSeconds(storeTime, f.begin.Load())
+	for i := range keys {
+		k := &keys[i]
 		prev := f.prevOf(b, keys[:i], k.slot, count)
 		if prev == 0 {
 			fresh++
 		}
-		number := count + int32(i)
-		e := entry{hash: k.hash, phy: off, diff: diffSeconds(storeTime, begin), prev: prev}
-		e.encode(b[f.entryAt(number):])
-		if number == 1 {
-			// Java computes the first difference against the end of the file before.
-			begin = storeTime
-			f.begin.Store(storeTime)
-			f.beginPhy.Store(off)
-			h := f.header()
-			h.encode(b) // no entry reaches the disk in a file without its begin
-			f.finish(b, off, storeTime)
-		}
+		e := entry{hash: k.hash, phy: off, diff: diff, prev: prev}
+		e.encode(entries[i*entrySize:])
 	}
-	if fresh != used {
-		f.used.Store(fresh)
+	if count == 1 {
+		// Java computes the first difference against the end of the file before.
+		f.begin.Store(storeTime)
+		f.beginPhy.Store(off)
+		h := f.header()
+		h.encode(b) // no entry reaches the disk in a file without its begin
+		f.finish(b, ends{phy: off, time: storeTime})
 	}
-	f.count.Store(count + int32(len(keys)))
-	for i, k := range keys {
-		storeSlot(b, k.slot, count+int32(i))
-	}
-	return len(keys)
+	f.tell(b, keys, count)
+	return n, fresh
 }
 
 // prevOf is the entry that the next one of a slot names: one of the same message, which the slot does not tell
@@ -144,32 +183,27 @@ func (f *file) prevOf(b []byte, before []keyPlace, slot int, count int32) int32 
 			return count + int32(i)
 		}
 	}
-	prev := loadSlot(b, slot)
+	prev := int32(binary.BigEndian.Uint32(b[slot:])) // nobody else writes it
 	if prev <= 0 || prev >= count {
 		return 0
 	}
 	return prev
 }
 
-// heat brings the pages of the entries below a number into memory, and some behind them.
-func (f *file) heat(number int32) {
-	from := f.entryAt(number)
-	if from <= f.heated {
-		return
-	}
+// heat brings the pages of the entries before a position into memory, and some behind them.
+func (f *file) heat(from int) {
 	size := int(min(heatSize, f.fileSize()-int64(from)))
 	f.heated = from + size
 	_ = f.mapping.Preheat(from, size) // only quicker
 }
 
-// finish brings the end and the header up to the entries of a message.
-func (f *file) finish(b []byte, off, storeTime int64) {
-	f.endPhy.Store(off)
-	if f.end.Load() != storeTime {
-		f.end.Store(storeTime)
-	}
-	count := f.count.Load()
-	encodeEnd(b, storeTime, off, f.used.Load(), count)
+// finish brings the end and the header up to the entries put.
+func (f *file) finish(b []byte, e ends) {
+	f.endPhy.Store(e.phy)
+	f.end.Store(e.time)
+	count, used := f.count.Load(), f.used.Load()+e.fresh
+	f.used.Store(used)
+	encodeEnd(b, e.time, e.phy, used, count)
 	f.settled.Store(count)
 }
 
@@ -190,8 +224,9 @@ func (x *Index) roll(off, storeTime int64) error {
 	w := &x.writer
 	h := header{count: 1}
 	if w.active != nil && w.lastKeys > 0 && off == w.last {
-		w.active.finish(w.bytes, off, storeTime)
+		w.ends.to(off, storeTime)
 	}
+	x.settleFile()
 	if files := x.list(); len(files) > 0 {
 		// As Java: a new file starts out with the end of the one before.
 		last := files[len(files)-1]

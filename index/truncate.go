@@ -12,6 +12,7 @@ import (
 // Truncate cuts the entries of messages at or behind end. Queries may go on; Put may not. A file that
 // turns out to be damaged is dropped: see [Index.Dropped].
 func (x *Index) Truncate(end message.PhyOffset) error {
+	x.Settle()
 	x.complete.Store(min(x.complete.Load(), int64(end)))
 	for {
 		files := x.list()

@@ -7,3 +7,8 @@ package vfs
 //
 //go:noescape
 func Prefetch(b []byte)
+
+// PrefetchLine is Prefetch for the line of the cache that a byte lies in.
+//
+//go:noescape
+func PrefetchLine(p *byte)

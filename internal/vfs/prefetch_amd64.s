@@ -16,3 +16,9 @@ loop:
 
 done:
 	RET
+
+// func PrefetchLine(p *byte)
+TEXT ·PrefetchLine(SB), NOSPLIT, $0-8
+	MOVQ p+0(FP), AX
+	PREFETCHT0 (AX)
+	RET

@@ -16,3 +16,9 @@ loop:
 
 done:
 	RET
+
+// func PrefetchLine(p *byte)
+TEXT ·PrefetchLine(SB), NOSPLIT, $0-8
+	MOVD p+0(FP), R0
+	PRFM (R0), PLDL1KEEP
+	RET

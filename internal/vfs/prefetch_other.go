@@ -4,3 +4,6 @@ package vfs
 
 // Prefetch does nothing: this processor has no such request that we know of.
 func Prefetch(b []byte) {}
+
+// PrefetchLine does nothing either.
+func PrefetchLine(p *byte) {}
