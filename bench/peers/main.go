@@ -161,10 +161,14 @@ func runLimit(args []string) (measure.Result, error) {
 func runNull(args []string) (measure.Result, error) {
 	f := flag.NewFlagSet("null", flag.ExitOnError)
 	addr := f.String("addr", "127.0.0.1:10911", "address to listen on")
+	follow := f.String("follow", "", "be a slave instead, of the master at this address")
 	profile := f.String("profile", "", "write a CPU profile to this directory on interrupt")
 	f.Parse(args)
 	if *profile != "" {
 		defer pkgprofile.Start(pkgprofile.CPUProfile, pkgprofile.ProfilePath(*profile), pkgprofile.Quiet).Stop()
+	}
+	if *follow != "" {
+		return measure.Result{}, nullserver.Follow(*follow)
 	}
 	return measure.Result{}, nullserver.Serve(*addr)
 }

@@ -103,6 +103,17 @@ func (e *Env) begin() error {
 	return err
 }
 
+// clear deletes what one part of a run has left before the next begins, and has memory ready for that.
+func (e *Env) clear(names ...string) error {
+	err := e.memory.keep()
+	for _, name := range names {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(e.run, name)))
+	}
+	err = errors.Join(err, e.memory.take(e.Touch<<30))
+	e.memory.lend()
+	return err
+}
+
 func (e *Env) end(manyFiles bool) error {
 	doomed := []string{e.run}
 	if manyFiles { // only the large ones

@@ -26,7 +26,7 @@ func messagingStudies() []Study {
 
 // needsBroker tells whether our broker must be built.
 func (s Study) needsBroker() bool {
-	return slices.Contains([]string{"broker", "filter", "idle", "replication"}, s.Name) ||
+	return slices.Contains([]string{"broker", "filter", "idle", "replication", "catch-up"}, s.Name) ||
 		slices.ContainsFunc(messagingStudies(), func(m Study) bool { return m.Name == s.Name })
 }
 

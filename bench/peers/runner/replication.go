@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -23,9 +20,6 @@ import (
 
 const (
 	pairTimeout = 60 * time.Second // until a slave is there; Java's is silent for its first five seconds
-	// catchUp is how many messages a fresh slave has to copy: half a GiB, in one file of the log, since a
-	// Java master gives a fresh slave its last file only.
-	catchUp = 400_000
 	// lagSample is the time between two looks at how far the slave is.
 	lagSample = time.Millisecond
 )
@@ -34,38 +28,35 @@ const (
 func replicationStudy() Study {
 	return Study{
 		Name:  "replication",
-		Title: "replication: a master with a slave, 1 KiB; catch-up of a fresh slave, and copying its file over the loopback, in MB/s",
+		Title: "replication: a master with a slave, 1 KiB",
 		Sides: []Side{
 			{Name: "ours", Run: withApart(true, func(e *Env) (Results, error) { return e.replicate((*Env).startOurMember) })},
 			{Name: "java", Missing: (*Env).missingJava, Run: func(e *Env) (Results, error) { return e.replicate((*Env).startJavaMember) }},
 			{Name: "our master alone", Run: withApart(false, (*Env).masterAlone)},
-			{Name: "copy", Run: (*Env).copyFile},
 		},
 		Compare: []Figure{
 			rate("sync", "sends/s, SYNC_MASTER"), rate("async", "sends/s, ASYNC_MASTER"),
-			{Name: "catch-up", Label: "a fresh slave's catch-up", Unit: "MB/s", Value: func(r measure.Result) float64 { return r.Rate }},
 		},
 		Bars: replicationBars,
 	}
 }
 
 // replicationFigures are what the bars judge.
-var replicationFigures = []string{"sync", "sync, slave", "async", coresApart, "catch-up", "lag at half load"}
+var replicationFigures = []string{"sync", "sync, slave", "async", coresApart, toNullSlave, "lag at half load"}
 
 func replicationBars(m Medians) []Bar {
 	ours := m["ours"]
 	bars := []Bar{atMostFixed("async replication: p99 of the lag at half load", "ms", ours["lag at half load"].P99/1000, 20)}
 	if alone, ok := m["our master alone"]; ok {
-		bars = append(bars, atLeast("async replication: msgs/s of the master alone", "/s", ours["async"].Rate, alone["async"].Rate, 0.9))
 		const text = "async replication, slave on another core: msgs/s of the master alone"
 		if _, ok := alone[coresApart]; ok {
 			bars = append(bars, atLeast(text, "/s", ours[coresApart].Rate, alone[coresApart].Rate, 0.9))
 		} else {
 			bars = append(bars, missing(text, "no taskset, or one core"))
 		}
-	}
-	if copied, ok := m["copy"]; ok {
-		bars = append(bars, atLeast("catch-up: MB/s of a file's copy over the loopback", "MB/s", ours["catch-up"].Rate, copied["catch-up"].Rate, 0.6))
+		if sent, ok := alone[toNullSlave]; ok {
+			bars = append(bars, atLeast("async replication, the slave's work elsewhere: msgs/s of the master alone", "/s", sent.Rate, alone[coresApart].Rate, 0.9))
+		}
 	}
 	java, ok := m["java"]
 	if !ok {
@@ -75,8 +66,7 @@ func replicationBars(m Medians) []Bar {
 		atLeast("sync replication: msgs/s of Java's pair", "/s", ours["sync"].Rate, java["sync"].Rate, 3),
 		atMost("sync replication: p99 of Java's pair", "µs", ours["sync"].P99, java["sync"].P99, 1.0/3),
 		atMost("sync replication: CPU a message of Java's master", "µs", ours["sync"].CPU, java["sync"].CPU, 1.0/3),
-		atMost("sync replication: CPU a message of Java's slave", "µs", ours["sync, slave"].CPU, java["sync, slave"].CPU, 1.0/3),
-		atLeast("catch-up: MB/s of Java's pair", "MB/s", ours["catch-up"].Rate, java["catch-up"].Rate, 2))
+		atMost("sync replication: CPU a message of Java's slave", "µs", ours["sync, slave"].CPU, java["sync, slave"].CPU, 1.0/3))
 }
 
 // member is a broker of a pair to be started.
@@ -115,10 +105,8 @@ func (e *Env) replicate(start func(*Env, member) (*server, error)) (Results, err
 		if err := part(registered, results); err != nil {
 			return nil, err
 		}
-		for _, name := range []string{"master", "slave"} {
-			if err := os.RemoveAll(filepath.Join(e.run, name)); err != nil {
-				return nil, err
-			}
+		if err := e.clear("master", "slave"); err != nil {
+			return nil, err
 		}
 	}
 	return results, nil
@@ -165,23 +153,19 @@ func (e *Env) loadPair(master, slave *server) (r, ofSlave measure.Result, err er
 	return r, ofSlave, err
 }
 
-// replicateAsync fills a master's log, has a fresh slave catch up with it, sends on,
-// and at last half as fast.
+// replicateAsync sends to a master that does not wait for its slave, and at last half as fast.
 func (e *Env) replicateAsync(start func(*Env, member) (*server, error), results Results) error {
 	master, err := start(e, member{"master", []string{"brokerRole=ASYNC_MASTER"}})
 	if err != nil {
 		return err
 	}
 	defer master.stop()
-	if _, err := e.load(master, "send", 0, "-measure=1m", "-messages="+strconv.Itoa(catchUp)); err != nil {
-		return err
-	}
 	slave, err := start(e, slave())
 	if err != nil {
 		return err
 	}
 	defer slave.stop()
-	if results["catch-up"], err = e.catchUp(master); err != nil {
+	if err := e.awaitSlave(master); err != nil {
 		return err
 	}
 	if results["async"], results["async, slave"], err = e.loadPair(master, slave); err != nil {
@@ -198,17 +182,18 @@ func (e *Env) masterAlone() (Results, error) {
 		return nil, err
 	}
 	defer master.stop()
-	// As much is in the log as in that of a master that is copied from.
-	if _, err := e.load(master, "send", 0, "-measure=1m", "-messages="+strconv.Itoa(catchUp)); err != nil {
-		return nil, err
-	}
 	r, err := e.load(master, "send", e.Measure)
 	return Results{"async": r}, err
 }
 
-// coresApart is sending while master and load generator share one core, and the slave if there is one has another: where slaves
-// have machines of their own.
-const coresApart = "async, cores apart"
+const (
+	// coresApart is sending while master and load generator share one core, and the slave if there is one has another: where slaves
+	// have machines of their own.
+	coresApart = "async, cores apart"
+	// toNullSlave is the same with a slave that takes the log and does nothing with it: what is left of its master where the rest of a
+	// slave's work is another machine's, and not only another core's, which shares caches, memory and the host's favour.
+	toNullSlave = "async, null slave"
+)
 
 // canPin tells whether processes can be bound to cores.
 func canPin() bool {
@@ -223,23 +208,40 @@ func (e *Env) on(core int) *Env {
 	return &bound
 }
 
-// withApart adds sending with cores apart, with a slave or without, to the results of a side.
+// withApart adds sending with cores apart to the results of a side: with a slave, or alone and with a null slave.
 func withApart(copied bool, run func(*Env) (Results, error)) func(*Env) (Results, error) {
 	return func(e *Env) (Results, error) {
 		results, err := run(e)
-		if err == nil && canPin() {
-			results[coresApart], err = e.sendApart(copied)
+		if err != nil || !canPin() {
+			return results, err
 		}
+		if copied {
+			results[coresApart], err = e.sendApart((*Env).startOurSlave)
+			return results, err
+		}
+		if results[coresApart], err = e.sendApart(nil); err != nil {
+			return nil, err
+		}
+		results[toNullSlave], err = e.sendApart((*Env).startNullSlave)
 		return results, err
 	}
 }
 
-// sendApart sends to a master on one core, with a slave on another or without.
-func (e *Env) sendApart(copied bool) (r measure.Result, err error) {
-	for _, name := range []string{"master", "slave"} { // of what was measured before
-		if err := os.RemoveAll(filepath.Join(e.run, name)); err != nil {
-			return r, err
-		}
+func (e *Env) startOurSlave(_ *server, names string) (*server, error) {
+	m := slave()
+	m.properties = append(m.properties, names)
+	return e.startOurMember(m)
+}
+
+func (e *Env) startNullSlave(master *server, _ string) (*server, error) {
+	started := func(*server) bool { return true }
+	return e.start(0, started, nil, e.self, "null", "-follow=127.0.0.1:"+strconv.Itoa(master.port+1))
+}
+
+// sendApart sends to a master on one core, with a slave on another, or with none.
+func (e *Env) sendApart(follow func(e *Env, master *server, names string) (*server, error)) (r measure.Result, err error) {
+	if err := e.clear("master", "slave"); err != nil { // of what was measured before
+		return r, err
 	}
 	names, stop, err := e.nameServer()
 	if err != nil {
@@ -252,10 +254,8 @@ func (e *Env) sendApart(copied bool) (r measure.Result, err error) {
 		return r, err
 	}
 	defer master.stop()
-	if copied {
-		m := slave()
-		m.properties = append(m.properties, names)
-		s, err := far.startOurMember(m)
+	if follow != nil {
+		s, err := follow(far, master, names)
 		if err != nil {
 			return r, err
 		}
@@ -307,25 +307,6 @@ func (e *Env) awaitSlave(master *server) error {
 	return e.watch(master, 10*time.Millisecond, pairTimeout, func(end, ack int64) bool { return ack > 0 && ack == end })
 }
 
-// catchUp measures how fast a fresh slave gets the log, from its first report on that is not empty.
-func (e *Env) catchUp(master *server) (measure.Result, error) {
-	var first, last int64
-	var begin time.Time
-	err := e.watch(master, 2*time.Millisecond, childTimeout, func(end, ack int64) bool {
-		switch {
-		case ack <= 0:
-			begin, first = time.Now(), 0 // it has nothing yet
-		case begin.IsZero():
-			begin, first = time.Now(), ack
-		}
-		last = ack
-		return ack > 0 && ack == end
-	})
-	r := measure.Result{Bytes: last - first, Seconds: time.Since(begin).Seconds()}
-	r.Rate = float64(r.Bytes) / r.Seconds / 1e6
-	return r, err
-}
-
 // lag measures how long after the master the slave has a message: the bytes that it has not reported are those of so
 // much time, at a steady rate.
 func (e *Env) lag(master *server, rate float64) (measure.Result, error) {
@@ -369,57 +350,6 @@ func (e *Env) lag(master *server, rate float64) (measure.Result, error) {
 	of := measure.Result{Messages: r.Messages, Rate: r.Rate}
 	of.SetLatency(&lags)
 	return of, nil
-}
-
-// copyFile copies a file of the size that a slave catches up with over the loopback, as fast as the kernel does.
-func (e *Env) copyFile() (Results, error) {
-	const size = catchUp * 1229
-	source, err := os.Create(filepath.Join(e.run, "source"))
-	if err != nil {
-		return nil, err
-	}
-	defer source.Close()
-	block := make([]byte, 1<<20)
-	for at := 0; at < size; at += len(block) {
-		if _, err := source.Write(block[:min(len(block), size-at)]); err != nil {
-			return nil, err
-		}
-	}
-	if _, err := source.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	target, err := os.Create(filepath.Join(e.run, "target"))
-	if err != nil {
-		return nil, err
-	}
-	defer target.Close()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	defer ln.Close()
-	sent := make(chan error, 1)
-	begin := time.Now()
-	go func() {
-		conn, err := net.Dial("tcp", ln.Addr().String())
-		if err == nil {
-			_, err = io.Copy(conn, source)
-			err = errors.Join(err, conn.Close())
-		}
-		sent <- err
-	}()
-	conn, err := ln.Accept()
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	n, err := io.Copy(target, conn)
-	if err := errors.Join(err, <-sent); err != nil {
-		return nil, err
-	}
-	r := measure.Result{Bytes: n, Seconds: time.Since(begin).Seconds()}
-	r.Rate = float64(n) / r.Seconds / 1e6
-	return Results{"catch-up": r}, nil
 }
 
 // memberConf writes the properties of a member.

@@ -49,7 +49,7 @@ func Studies() []Study {
 		putStudy("async", 1), putStudy("async", 8), putStudy("async", 64), bodyStudy(100), bodyStudy(16 << 10), indexStudy(),
 		putStudy("sync", 1), putStudy("sync", 8), putStudy("sync", 64), readStudy(), lagStudy(),
 		rollStudy(), retentionStudy(), scanStudy(), openStudy(),
-		brokerStudy(), filterStudy(), replicationStudy(), idleStudy(), queuesStudy(), manyQueuesStudy(),
+		brokerStudy(), filterStudy(), replicationStudy(), catchUpStudy(), idleStudy(), queuesStudy(), manyQueuesStudy(),
 	}, messagingStudies()...)
 }
 
