@@ -54,7 +54,7 @@ func replicationBars(m Medians) []Bar {
 		} else {
 			bars = append(bars, missing(text, "no taskset, or one core"))
 		}
-		if sent, ok := alone[toNullSlave]; ok {
+		if sent, ok := ours[toNullSlave]; ok {
 			bars = append(bars, atLeast("async replication, the slave's work elsewhere: msgs/s of the master alone", "/s", sent.Rate, alone[coresApart].Rate, 0.9))
 		}
 	}
@@ -208,18 +208,18 @@ func (e *Env) on(core int) *Env {
 	return &bound
 }
 
-// withApart adds sending with cores apart to the results of a side: with a slave, or alone and with a null slave.
+// withApart adds sending with cores apart to the results of a side: with a slave and with a null slave, or alone.
 func withApart(copied bool, run func(*Env) (Results, error)) func(*Env) (Results, error) {
 	return func(e *Env) (Results, error) {
 		results, err := run(e)
 		if err != nil || !canPin() {
 			return results, err
 		}
-		if copied {
-			results[coresApart], err = e.sendApart((*Env).startOurSlave)
+		if !copied {
+			results[coresApart], err = e.sendApart(nil)
 			return results, err
 		}
-		if results[coresApart], err = e.sendApart(nil); err != nil {
+		if results[coresApart], err = e.sendApart((*Env).startOurSlave); err != nil {
 			return nil, err
 		}
 		results[toNullSlave], err = e.sendApart((*Env).startNullSlave)

@@ -56,7 +56,7 @@ func TestBarsJudgeEveryStudy(t *testing.T) {
 				r = ours
 			}
 			m[side.Name] = Results{"put": r, "killed": r, "cold": r, "warm": r, "warm copied": r, "query": r, "send": r, "pull": r, "endtoend": r, "ready": r, "idle": r, "tags": r, "sql": r,
-				"transactions": r, "pop": r, "lateness": r}
+				"transactions": r, "pop": r, "lateness": r, "catch-up": r}
 			beside := r // a scan, which sends are compared with those alone
 			beside.P99, beside.P999 = r.P99*r.P99, r.P999*r.P999
 			m[side.Name]["send, cold scan"] = beside
