@@ -143,9 +143,13 @@ func (s *Scrub) find(h int32) int {
 }
 
 // lacks notes that the entries of a message from the i-th on are missing. RocketMQ
-// before 5.5 has none for tags, which come last.
+// before 5.5 has none for tags, which come last. Those of a message that the log no
+// longer has may have been deleted after it, and since it was read.
 func (s *Scrub) lacks(m *Message, i int) {
 	if len(m.Tag) > 0 && i == len(s.hashes)-1 || !s.begun || s.lacking {
+		return
+	}
+	if !s.opts.IsRecord(m.Offset) {
 		return
 	}
 	s.lacking = true
