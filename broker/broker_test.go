@@ -268,10 +268,7 @@ func TestLongPollingWakes(t *testing.T) {
 		h.Encode(&req.Fields)
 		answer <- s.readPull(s.send(other, req))
 	}()
-	s.await("the pull to be held", func() bool { return s.holds.len() == 1 })
-	// It looks once more then, and would be answered if that message were there already: its connection takes no other request until
-	// it has looked.
-	s.send(other, remoting.NewRequest(protocol.GetBrokerRuntimeInfo))
+	s.awaitHold(other)
 	s.put("orders", 0, "not wanted", "TAGS", "A")
 	s.dispatched("orders", 0, 2)
 	if s.holds.len() != 1 {

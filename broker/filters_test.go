@@ -102,7 +102,7 @@ func TestLongPollingWakesBySQL(t *testing.T) {
 		h.Encode(&req.Fields)
 		answer <- s.readPull(s.send(other, req))
 	}()
-	s.await("the pull to be held", func() bool { return s.holds.len() == 1 })
+	s.awaitHold(other)
 	s.put("orders", 0, "not wanted", "n", "4")
 	s.dispatched("orders", 0, 2)
 	if s.holds.len() != 1 {

@@ -190,6 +190,14 @@ func (s *bench) dispatched(topic string, queue int32, offset int64) {
 	s.await("the queue "+topic+"/"+strconv.Itoa(int(queue))+" to grow", func() bool { return int64(s.store.MaxOffset(topic, queue)) >= offset })
 }
 
+// awaitHold waits until the client's pull is held and has looked once more, when a message that it does not want would be
+// answered to it: its connection takes no other request before.
+func (s *bench) awaitHold(client *remoting.Client) {
+	s.Helper()
+	s.await("the pull to be held", func() bool { return s.holds.len() == 1 })
+	s.send(client, remoting.NewRequest(protocol.GetBrokerRuntimeInfo))
+}
+
 // await waits until a condition holds that other goroutines bring about.
 func (s *bench) await(what string, holds func() bool) {
 	s.Helper()
