@@ -1,5 +1,6 @@
 // Package nullserver serves sends without storing them: each frame and header is decoded and answered
 // as the broker would. What it reaches is what the wire alone costs; a broker can only come near it.
+// It also follows masters as a slave that keeps nothing.
 //
 // Concurrency: each connection has its own goroutine, and an offset that all share.
 package nullserver

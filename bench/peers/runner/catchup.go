@@ -56,9 +56,7 @@ func (e *Env) freshSlave(start func(*Env, member) (*server, error)) (Results, er
 	if _, err := e.load(master, "send", 0, "-measure=1m", "-messages="+strconv.Itoa(catchUp)); err != nil {
 		return nil, err
 	}
-	m := slave()
-	m.properties = append(m.properties, names)
-	fresh, err := start(e, m)
+	fresh, err := start(e, slave(names))
 	if err != nil {
 		return nil, err
 	}

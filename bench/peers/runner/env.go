@@ -105,25 +105,26 @@ func (e *Env) begin() error {
 
 // clear deletes what one part of a run has left before the next begins, and has memory ready for that.
 func (e *Env) clear(names ...string) error {
-	err := e.memory.keep()
-	for _, name := range names {
-		err = errors.Join(err, os.RemoveAll(filepath.Join(e.run, name)))
-	}
-	err = errors.Join(err, e.memory.take(e.Touch<<30))
+	err := e.discard(names...)
 	e.memory.lend()
 	return err
 }
 
-func (e *Env) end(manyFiles bool) error {
-	doomed := []string{e.run}
-	if manyFiles { // only the large ones
-		doomed = []string{filepath.Join(e.run, "store", "commitlog"), filepath.Join(e.run, "store", "index")}
-	}
+// discard deletes what lies in the directory of the run, all of it by "", and takes the memory back.
+func (e *Env) discard(names ...string) error {
 	err := e.memory.keep()
-	for _, dir := range doomed {
-		err = errors.Join(err, os.RemoveAll(dir))
+	for _, name := range names {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(e.run, name)))
 	}
-	err = errors.Join(err, e.memory.take(e.Touch<<30))
+	return errors.Join(err, e.memory.take(e.Touch<<30))
+}
+
+func (e *Env) end(manyFiles bool) error {
+	doomed := []string{""}
+	if manyFiles { // only the large ones
+		doomed = []string{"store/commitlog", "store/index"}
+	}
+	err := e.discard(doomed...)
 	syscall.Sync()
 	return err
 }

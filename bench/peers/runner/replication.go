@@ -30,9 +30,10 @@ func replicationStudy() Study {
 		Name:  "replication",
 		Title: "replication: a master with a slave, 1 KiB",
 		Sides: []Side{
-			{Name: "ours", Run: withApart(true, func(e *Env) (Results, error) { return e.replicate((*Env).startOurMember) })},
+			{Name: "ours", Run: withApart(func(e *Env) (Results, error) { return e.replicate((*Env).startOurMember) },
+				apart{coresApart, (*Env).startOurSlave}, apart{toNullSlave, (*Env).startNullSlave})},
 			{Name: "java", Missing: (*Env).missingJava, Run: func(e *Env) (Results, error) { return e.replicate((*Env).startJavaMember) }},
-			{Name: "our master alone", Run: withApart(false, (*Env).masterAlone)},
+			{Name: "our master alone", Run: withApart((*Env).masterAlone, apart{coresApart, nil})},
 		},
 		Compare: []Figure{
 			rate("sync", "sends/s, SYNC_MASTER"), rate("async", "sends/s, ASYNC_MASTER"),
@@ -102,18 +103,20 @@ func (e *Env) replicate(start func(*Env, member) (*server, error)) (Results, err
 	}
 	results := Results{}
 	for _, part := range []func(func(*Env, member) (*server, error), Results) error{e.replicateSync, e.replicateAsync} {
-		if err := part(registered, results); err != nil {
+		if err := e.clear("master", "slave"); err != nil { // of what was measured before
 			return nil, err
 		}
-		if err := e.clear("master", "slave"); err != nil {
+		if err := part(registered, results); err != nil {
 			return nil, err
 		}
 	}
 	return results, nil
 }
 
-// slave is that of the master which the name server knows.
-func slave() member { return member{"slave", []string{"brokerRole=SLAVE", "brokerId=1"}} }
+// slave is that of the master which the name server knows, told by a property.
+func slave(names ...string) member {
+	return member{"slave", append([]string{"brokerRole=SLAVE", "brokerId=1"}, names...)}
+}
 
 // replicateSync sends to a master that answers when its slave has it too.
 func (e *Env) replicateSync(start func(*Env, member) (*server, error), results Results) error {
@@ -208,29 +211,31 @@ func (e *Env) on(core int) *Env {
 	return &bound
 }
 
-// withApart adds sending with cores apart to the results of a side: with a slave and with a null slave, or alone.
-func withApart(copied bool, run func(*Env) (Results, error)) func(*Env) (Results, error) {
+// apart is sending with cores apart: what it is called, and what starts the slave of a master that the name server of a property
+// knows; nil where there is none.
+type apart struct {
+	figure string
+	follow func(e *Env, master *server, names string) (*server, error)
+}
+
+// withApart adds sending with cores apart to the results of a side.
+func withApart(run func(*Env) (Results, error), parts ...apart) func(*Env) (Results, error) {
 	return func(e *Env) (Results, error) {
 		results, err := run(e)
 		if err != nil || !canPin() {
 			return results, err
 		}
-		if !copied {
-			results[coresApart], err = e.sendApart(nil)
-			return results, err
+		for _, p := range parts {
+			if results[p.figure], err = e.sendApart(p.follow); err != nil {
+				return nil, err
+			}
 		}
-		if results[coresApart], err = e.sendApart((*Env).startOurSlave); err != nil {
-			return nil, err
-		}
-		results[toNullSlave], err = e.sendApart((*Env).startNullSlave)
-		return results, err
+		return results, nil
 	}
 }
 
 func (e *Env) startOurSlave(_ *server, names string) (*server, error) {
-	m := slave()
-	m.properties = append(m.properties, names)
-	return e.startOurMember(m)
+	return e.startOurMember(slave(names))
 }
 
 func (e *Env) startNullSlave(master *server, _ string) (*server, error) {
