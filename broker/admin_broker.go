@@ -110,7 +110,7 @@ func (b *Broker) runtimeInfo(c *call) error {
 		"remainHowManyDataToFlush":        sizeText(int64(m.MaxPhyOffset - m.FlushedOffset)),
 		"earliestMessageTimeStamp":        number(b.earliestLogTime()),
 		"pageCacheLockTimeMills":          "0",
-		"pullHolds":                       strconv.Itoa(b.holds.len()),
+		"pullHolds":                       strconv.Itoa(b.holds.Len()),
 		"pendingPuts":                     number(b.sender.gate.pending.Load()),
 		"coldPulls":                       number(b.cold.pulls.Load()),
 		"coldPullsWaiting":                strconv.Itoa(b.cold.waiting()),

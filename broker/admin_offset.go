@@ -150,7 +150,7 @@ func (b *Broker) resetOffset(c *call) error {
 	body := protocol.ResetOffsetBody{OffsetTable: map[protocol.MessageQueue]int64{}}
 	for queue, offset := range targets {
 		b.offsets.reset(t.name, h.Group, queue, offset)
-		b.holds.nudge(t.name, queue)
+		b.holds.Nudge(t.name, queue)
 		body.OffsetTable[b.messageQueue(t.name, queue)] = offset
 	}
 	b.log.Info("offsets are reset", "topic", t.name, "group", h.Group, "offsets", targets, "by", c.conn.RemoteAddr())

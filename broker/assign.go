@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/pop"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -198,7 +199,7 @@ func (a *assigner) queuesOf(q *protocol.QueryAssignmentRequestBody, mode *protoc
 func popShare(strategy string, all []protocol.MessageQueue, clients, self int, known bool, others int) (list []protocol.MessageQueue) {
 	if others <= 0 || others >= clients-1 {
 		for _, queue := range all {
-			queue.QueueID = wholeTopic
+			queue.QueueID = pop.WholeTopic
 			if !slices.Contains(list, queue) {
 				list = append(list, queue)
 			}

@@ -186,7 +186,7 @@ func BenchmarkWake(b *testing.B) {
 			h.Encode(&req.Fields)
 			got <- s.send(puller, req)
 		}()
-		for s.holds.len() == 0 {
+		for s.holds.Len() == 0 {
 		}
 		s.put("orders", 0, "next")
 		s.wantCode(<-got, protocol.Success)

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/longpoll"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
@@ -38,7 +39,7 @@ type Broker struct {
 	producers   *producerTable
 	locks       *lockTable
 	stats       *stats
-	holds       *holdTable
+	holds       *longpoll.Pulls
 	lags        *lagTable
 	cold        *coldReads
 	schedule    *scheduler
@@ -171,14 +172,14 @@ func (b *Broker) open(o *Options) error {
 	b.stats, b.lags = newStats(now), newLagTable()
 	b.producers = newProducerTable(b.now)
 	b.consumers = newConsumerTable(b.now, b.notifyMembers)
-	b.holds = newHoldTable(o.MaxPullHolds, b.now)
+	b.holds = longpoll.NewPulls(o.MaxPullHolds, b.now)
 	b.timers = newTimers(b, state("timermetrics"))
 	b.schedule = newScheduler(state("delayOffset.json"), levels, b.now, b.log)
 	b.assigner = newAssigner(b, state("messageRequestMode.json"))
 	b.popper = newPopper(b, o, state("consumerOrderInfo.json"))
 	if err := b.openStore(o); err != nil {
-		b.holds.close()
-		b.popper.waits.close()
+		b.holds.Close()
+		b.popper.waits.Close()
 		return err
 	}
 	b.schedule.progress, err = openDelayProgress(o.FS, filepath.Join(o.StorePathRootDir, delayProgressName), b.store.MaxPhyOffset)
@@ -201,7 +202,7 @@ func (b *Broker) open(o *Options) error {
 		err = b.openReplication(o)
 	}
 	if err != nil {
-		b.holds.close()
+		b.holds.Close()
 		return errors.Join(err, b.timers.close(), b.store.Close())
 	}
 	b.topics.changed = b.registrar.kick
@@ -269,8 +270,8 @@ func (b *Broker) listener() *engine.EventListener {
 
 // arrived is told of each message as soon as it can be read. It is on the path of the dispatch.
 func (b *Broker) arrived(a engine.Arrival) {
-	b.holds.arrived(a.Topic, a.QueueID, int64(a.QueueOffset), a.TagsCode, a.Record)
-	b.popper.waits.arrived(a.Topic, a.QueueID, a.TagsCode, a.Record)
+	b.holds.Arrived(a.Topic, a.QueueID, int64(a.QueueOffset), a.TagsCode, a.Record)
+	b.popper.waits.Arrived(a.Topic, a.QueueID, a.TagsCode, a.Record)
 	if a.Topic == b.popper.log.topic {
 		b.popper.log.arrived(a.QueueID, a.Record)
 	}
@@ -363,8 +364,8 @@ func (b *Broker) handlerPanicked(c *remoting.Conn, p remoting.HandlerPanic) {
 
 // connClosed takes a client out of everything that knows it.
 func (b *Broker) connClosed(c *remoting.Conn, reason error) {
-	b.holds.drop(c)
-	b.popper.waits.drop(c)
+	b.holds.Drop(c)
+	b.popper.waits.Drop(c)
 	b.consumers.closed(c)
 	b.producers.closed(c)
 	b.log.Debug("connection closed", "client", c.RemoteAddr(), "reason", reason)
@@ -474,8 +475,8 @@ func (b *Broker) Close() error {
 
 func (b *Broker) close() error {
 	b.registrar.close()
-	b.popper.waits.close()
-	b.holds.close() // held pulls are answered, so that the servers can drain
+	b.popper.waits.Close()
+	b.holds.Close() // held pulls are answered, so that the servers can drain
 	ctx, cancel := context.WithTimeout(context.Background(), drainPatience)
 	defer cancel()
 	var servers sync.WaitGroup

@@ -271,7 +271,7 @@ func TestLongPollingWakes(t *testing.T) {
 	s.awaitHold(other)
 	s.put("orders", 0, "not wanted", "TAGS", "A")
 	s.dispatched("orders", 0, 2)
-	if s.holds.len() != 1 {
+	if s.holds.Len() != 1 {
 		t.Fatal("a message that does not match ends the hold")
 	}
 	s.put("orders", 0, "wanted", "TAGS", "B")
@@ -279,7 +279,7 @@ func TestLongPollingWakes(t *testing.T) {
 	if got := p.bodies(); !slices.Equal(got, []string{"wanted"}) || p.header.NextBeginOffset != 3 {
 		t.Errorf("pulled %q, %+v", got, p.header)
 	}
-	if s.holds.len() != 0 {
+	if s.holds.Len() != 0 {
 		t.Error("the answered pull is still held")
 	}
 }
@@ -318,9 +318,9 @@ func TestHoldsEndWithConnection(t *testing.T) {
 		h.Encode(&req.Fields)
 		go conn.Request(t.Context(), req) //nolint:errcheck // it fails, with its connection
 	}
-	s.await("the pulls to be held", func() bool { return s.holds.len() == 3 })
+	s.await("the pulls to be held", func() bool { return s.holds.Len() == 3 })
 	other.Close()
-	s.await("the holds to end", func() bool { return s.holds.len() == 0 })
+	s.await("the holds to end", func() bool { return s.holds.Len() == 0 })
 }
 
 func TestOffsets(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/longpoll"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
@@ -38,7 +39,7 @@ type coldReads struct {
 
 // A coldRequest found nothing but messages to be read from disk. It is resumed when they are in memory.
 type coldRequest interface {
-	waiter
+	longpoll.Waiter
 	cold() *coldState
 	from() (conn *remoting.Conn, ticket remoting.Ticket, group string)
 	// restrained makes it ask for one message, as its group has read too much; or is false when that is no use.
@@ -116,7 +117,7 @@ func (c *coldReads) runHeld(d coldRequest) {
 	defer c.b.done.Done()
 	defer c.held.Add(-1)
 	if !c.sleep(coldHold) {
-		d.free()
+		d.Free()
 		return
 	}
 	if err := c.take(d); err != nil {
@@ -130,7 +131,7 @@ func (c *coldReads) runHeld(d coldRequest) {
 // answerCold ends a request with an answer.
 func answerCold(d coldRequest, resp *remoting.Command) {
 	conn, ticket, _ := d.from()
-	d.free()
+	d.Free()
 	conn.ReplyTo(ticket, resp) //nolint:errcheck // a consumer that is gone does not care
 }
 
@@ -162,7 +163,7 @@ func (c *coldReads) sleep(d time.Duration) bool {
 func (c *coldReads) serve(d coldRequest) {
 	conn, _, group := d.from()
 	if conn.Err() != nil {
-		d.free()
+		d.Free()
 		return
 	}
 	state := d.cold()
@@ -175,7 +176,7 @@ func (c *coldReads) serve(d coldRequest) {
 			return
 		}
 		if !c.sleep(wait) {
-			d.free()
+			d.Free()
 			return
 		}
 	}
@@ -185,7 +186,7 @@ func (c *coldReads) serve(d coldRequest) {
 	if state.coldLoads++; err != nil {
 		state.coldLoads = coldLoadsMax // the read says what is wrong
 	}
-	d.resume(true)
+	d.Resume(true)
 }
 
 // Get is the store's for goroutines of the broker's own. What is on disk only they wait for as well, but in system calls,

@@ -105,7 +105,7 @@ func TestLongPollingWakesBySQL(t *testing.T) {
 	s.awaitHold(other)
 	s.put("orders", 0, "not wanted", "n", "4")
 	s.dispatched("orders", 0, 2)
-	if s.holds.len() != 1 {
+	if s.holds.Len() != 1 {
 		t.Fatal("a message that does not match ends the hold")
 	}
 	s.put("orders", 0, "wanted", "n", "6")

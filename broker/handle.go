@@ -80,6 +80,15 @@ func (b *Broker) runOffloaded(conn *remoting.Conn, req *remoting.Command, handle
 	}
 }
 
+// replyWaiting answers a request that has waited: see longpoll.Waiter. A consumer that is gone does not care.
+func replyWaiting(conn *remoting.Conn, ticket remoting.Ticket, resp *remoting.Command, writes bool) {
+	if writes {
+		conn.ReplyHere(ticket, resp) //nolint:errcheck
+	} else {
+		conn.ReplyTo(ticket, resp) //nolint:errcheck
+	}
+}
+
 // json makes v the body of the response.
 func (c *call) json(v any) error {
 	body, err := protocol.MarshalJSON(v)

@@ -194,7 +194,7 @@ func (s *bench) dispatched(topic string, queue int32, offset int64) {
 // answered to it: its connection takes no other request before.
 func (s *bench) awaitHold(client *remoting.Client) {
 	s.Helper()
-	s.await("the pull to be held", func() bool { return s.holds.len() == 1 })
+	s.await("the pull to be held", func() bool { return s.holds.Len() == 1 })
 	s.send(client, remoting.NewRequest(protocol.GetBrokerRuntimeInfo))
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/rocketlog/rocketlog/broker/filter"
+	"github.com/rocketlog/rocketlog/broker/pop"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
 )
@@ -71,8 +72,8 @@ func (b *Broker) lagTopics(group string) []string {
 	}
 	again := []string{retry}
 	for _, topic := range list {
-		popped := retryTopics(topic, group)
-		again = append(again, popped[:]...)
+		names := pop.RetryTopics(topic, group)
+		again = append(again, names[:]...)
 	}
 	for _, topic := range again {
 		if b.topics.get(topic) != nil {

@@ -79,7 +79,7 @@ func TestLightQueueWakes(t *testing.T) {
 	h.SuspendTimeoutMillis = 15000
 	answer := make(chan pulled, 1)
 	go func() { answer <- s.pull(h) }()
-	s.await("the pull to be held", func() bool { return s.holds.len() == 1 })
+	s.await("the pull to be held", func() bool { return s.holds.Len() == 1 })
 	s.put("Parent", 0, "m", message.PropertyMultiDispatch, "%LMQ%device")
 	if got := <-answer; !slices.Equal(got.bodies(), []string{"m"}) {
 		t.Errorf("answer %d %v", got.Code, got.bodies())

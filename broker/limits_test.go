@@ -176,7 +176,7 @@ func TestHoldsAreBounded(t *testing.T) {
 	req := remoting.NewRequest(protocol.PullMessage)
 	h.Encode(&req.Fields)
 	go conn.Request(t.Context(), req) //nolint:errcheck // it fails, with its connection
-	s.await("the pull to be held", func() bool { return s.holds.len() == 1 })
+	s.await("the pull to be held", func() bool { return s.holds.Len() == 1 })
 	p := s.pull(h)
 	s.wantCode(p.Command, protocol.SystemBusy)
 	if !strings.Contains(p.Remark, "1 pulls wait for messages, at most 1 may") {
@@ -200,7 +200,7 @@ func TestCloseAnswersHolds(t *testing.T) {
 	h.SuspendTimeoutMillis = 60000
 	answer := make(chan *remoting.Command, 1)
 	go func() { answer <- s.call(protocol.PullMessage, h, nil) }()
-	s.await("the pull to be held", func() bool { return s.holds.len() == 1 })
+	s.await("the pull to be held", func() bool { return s.holds.Len() == 1 })
 	begin := time.Now()
 	if err := b.Close(); err != nil {
 		t.Fatal(err)

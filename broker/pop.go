@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rocketlog/rocketlog/broker/filter"
+	"github.com/rocketlog/rocketlog/broker/longpoll"
 	"github.com/rocketlog/rocketlog/broker/pop"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
@@ -38,7 +39,7 @@ const initModeMin = 0
 type popper struct {
 	b      *Broker
 	log    *reviveLog
-	waits  *popWaits
+	waits  *longpoll.Pops
 	orders *orderTable
 
 	seed  maphash.Seed
@@ -46,8 +47,8 @@ type popper struct {
 }
 
 func newPopper(b *Broker, o *Options, orders stateFile) *popper {
-	p := &popper{b: b, log: newReviveLog(b, o), waits: newPopWaits(o, b.now), seed: maphash.MakeSeed()}
-	p.orders = newOrderTable(b, orders, p.waits.wakeGroup)
+	p := &popper{b: b, log: newReviveLog(b, o), waits: longpoll.NewPops(o.MaxPopPollingSize, o.PopPollingSize, b.now), seed: maphash.MakeSeed()}
+	p.orders = newOrderTable(b, orders, p.waits.WakeGroup)
 	return p
 }
 
@@ -141,12 +142,12 @@ func newPopping() *popping {
 		return d
 	}
 	d := new(popping)
-	d.release = d.free
+	d.release = d.Free
 	return d
 }
 
-// free ends the pop: what it has borrowed from the store goes back.
-func (d *popping) free() {
+// Free ends the pop: what it has borrowed from the store goes back.
+func (d *popping) Free() {
 	d.reset()
 	*d = popping{results: d.results, release: d.release, starts: d.starts, offsets: d.offsets, orderInfo: d.orderInfo, found: d.found, segments: d.segments}
 	poppings.Put(d)
@@ -188,7 +189,7 @@ func (p *popper) handle(conn *remoting.Conn, req *remoting.Command, mayWait bool
 	d.p, d.conn, d.ticket = p, conn, req.Ticket()
 	resp := remoting.NewResponse(protocol.Success, "")
 	if err := d.prepare(req, mayWait); err != nil {
-		d.free()
+		d.Free()
 		if err == errMustWait {
 			return p.b.offload(conn, req, p.slowMessage)
 		}
@@ -247,7 +248,7 @@ func minTime(a, b time.Time) time.Time {
 	return b
 }
 
-// popTarget finds topic and group of a request that pops, or asks whether it could.
+// longpoll.target finds topic and group of a request that pops, or asks whether it could.
 func (b *Broker) popTarget(topicName, groupName string, queue int32, what string, mayWait bool) (*topic, *protocol.SubscriptionGroupConfig, error) {
 	t := b.topics.get(topicName)
 	if t == nil {
@@ -305,7 +306,7 @@ func (d *popping) run(resp *remoting.Command) *remoting.Command {
 	}
 	if err != nil {
 		b.stats.refusal(err)
-		d.free()
+		d.Free()
 		c := call{resp: resp}
 		c.fail(err)
 		return resp
@@ -324,14 +325,14 @@ func (d *popping) run(resp *remoting.Command) *remoting.Command {
 		b.stats.noteGroup(groupGets, d.topic.name, d.group.GroupName, int64(d.count), int64(d.bytes))
 		b.stats.noteGroup(groupPops, d.topic.name, d.group.GroupName, int64(d.count), int64(d.bytes))
 		if d.rest > 0 {
-			d.p.waits.wakeGroup(d.topic.name, d.group.GroupName, d.queue)
+			d.p.waits.WakeGroup(d.topic.name, d.group.GroupName, d.queue)
 		}
 	}
 	d.addHeader(resp)
 	if d.count > 0 {
 		resp.Segments, resp.Release = d.segments, d.release
 	} else {
-		d.free()
+		d.Free()
 	}
 	return resp
 }
@@ -558,30 +559,30 @@ func (d *popping) wait() protocol.ResponseCode {
 	}
 	group, t, queue, order, attempt, conn := d.group.GroupName, d.topic, d.queue, d.order, d.attempt, d.conn
 	d.coldState = coldState{}
-	w := &popWait{group: group, waiting: waiting[*popWait]{
-		topic: t.name, queue: queue, filter: d.filter, until: d.until, owner: conn, waiter: d,
+	w := &longpoll.Pop{Group: group, Request: longpoll.Request{
+		Topic: t.name, Queue: queue, Filter: d.filter, Until: d.until, Owner: conn, Waiter: d,
 	}}
 	d.reset()
-	if !p.waits.add(w) {
+	if !p.waits.Hold(w) {
 		return protocol.PollingFull
 	}
 	// From here on d is the wait's. What came between the read and the wait has woken nobody.
 	if b.popReady(t, group, queue, order, attempt) {
-		p.waits.recheck(w)
+		p.waits.Recheck(w)
 	}
 	if conn.Err() != nil {
-		p.waits.drop(conn)
+		p.waits.Drop(conn)
 	}
 	return protocol.Success
 }
 
-// resume serves a pop that waits: a message may be there for it, or its time is over.
-func (d *popping) resume(writes bool) {
+// Resume serves a pop that waits: a message may be there for it, or its time is over.
+func (d *popping) Resume(writes bool) {
 	resp := remoting.NewResponse(protocol.Success, "")
 	conn, ticket, b := d.conn, d.ticket, d.p.b
 	t, g, err := b.popTarget(d.topic.name, d.group.GroupName, d.queue, "pop message", true)
 	if err != nil {
-		d.free()
+		d.Free()
 		c := call{resp: resp}
 		c.fail(err)
 	} else {
@@ -619,7 +620,7 @@ func (b *Broker) popReady(t *topic, group string, queue int32, order bool, attem
 	if order {
 		return false
 	}
-	for _, name := range retryTopics(t.name, group) {
+	for _, name := range pop.RetryTopics(t.name, group) {
 		if retry := b.topics.get(name); retry != nil && b.popTopicReady(retry, group, false, "") {
 			return true
 		}

@@ -99,7 +99,7 @@ func (p *popper) ackOrdered(t *topic, group string, queue int32, offset, popTime
 		b.offsets.commit(t.name, group, queue, next)
 	}
 	if !p.orders.blocked(t.name, group, queue, "", b.now().UnixMilli()) {
-		p.waits.wakeGroup(t.name, group, queue)
+		p.waits.WakeGroup(t.name, group, queue)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package broker
 import (
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/longpoll"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
@@ -67,15 +68,15 @@ func (p *popper) notify(conn *remoting.Conn, req *remoting.Command, mayWait bool
 			return fail(err)
 		}
 		if !n.ticket.Oneway && b.now().Before(n.until) {
-			w := &popWait{group: n.group, waiting: waiting[*popWait]{
-				topic: t.name, queue: n.queue, filter: filter, until: n.until, owner: conn, waiter: n,
+			w := &longpoll.Pop{Group: n.group, Request: longpoll.Request{
+				Topic: t.name, Queue: n.queue, Filter: filter, Until: n.until, Owner: conn, Waiter: n,
 			}}
-			if p.waits.add(w) {
+			if p.waits.Hold(w) {
 				if n.ready() {
-					p.waits.recheck(w)
+					p.waits.Recheck(w)
 				}
 				if conn.Err() != nil {
-					p.waits.drop(conn)
+					p.waits.Drop(conn)
 				}
 				return nil
 			}
@@ -90,19 +91,19 @@ func (n *notifying) ready() bool {
 	return n.p.b.popReady(n.topic, n.group, n.queue, n.order, n.attempt)
 }
 
-// resume answers a notification: something may be there, or its time is over. A message wakes one of the group: a
+// Resume answers a notification: something may be there, or its time is over. A message wakes one of the group: a
 // notification takes none, and so passes the word on.
-func (n *notifying) resume(writes bool) {
+func (n *notifying) Resume(writes bool) {
 	answer := protocol.NotificationResponseHeader{HasMsg: n.ready()}
 	resp := remoting.NewResponse(protocol.Success, "")
 	answer.Encode(&resp.Fields)
 	if answer.HasMsg {
-		n.p.waits.wakeGroup(n.topic.name, n.group, n.queue)
+		n.p.waits.WakeGroup(n.topic.name, n.group, n.queue)
 	}
 	replyWaiting(n.conn, n.ticket, resp, writes)
 }
 
-func (n *notifying) free() {}
+func (n *notifying) Free() {}
 
 // pollingInfo handles POLLING_INFO.
 func (p *popper) pollingInfo(c *call) error {
@@ -113,7 +114,7 @@ func (p *popper) pollingInfo(c *call) error {
 	if _, _, err := p.b.popTarget(h.Topic, h.ConsumerGroup, h.QueueID, "peeking message", true); err != nil {
 		return err
 	}
-	answer := protocol.PollingInfoResponseHeader{PollingNum: int32(p.waits.waiting(h.Topic, h.ConsumerGroup, h.QueueID))}
+	answer := protocol.PollingInfoResponseHeader{PollingNum: int32(p.waits.Waiting(h.Topic, h.ConsumerGroup, h.QueueID))}
 	answer.Encode(&c.resp.Fields)
 	return nil
 }

@@ -361,9 +361,9 @@ func TestPopWaits(t *testing.T) {
 	h.PollTime, h.BornTime = 20000, s.now().UnixMilli()
 	answers := make(chan *remoting.Command, 3)
 	wait := func(header interface{ Encode(protocol.FieldSink) }, code protocol.RequestCode) {
-		before := s.popper.waits.len()
+		before := s.popper.waits.Len()
 		go func() { answers <- s.call(code, header, nil) }()
-		s.await("a pop to wait", func() bool { return s.popper.waits.len() > before })
+		s.await("a pop to wait", func() bool { return s.popper.waits.Len() > before })
 	}
 	wait(h, protocol.PopMessage)
 	wait(h, protocol.PopMessage)
@@ -377,7 +377,7 @@ func TestPopWaits(t *testing.T) {
 	if got := poppedBodies(list); !slices.Equal(got, []string{"new"}) {
 		t.Fatalf("popped %v", got)
 	}
-	s.await("the other pop to wait on", func() bool { return s.popper.waits.len() == 1 })
+	s.await("the other pop to wait on", func() bool { return s.popper.waits.Len() == 1 })
 	// A message that comes again wakes too.
 	s.postpone(list[0], 0, false)
 	if got := poppedBodies(s.popped(<-answers)); !slices.Equal(got, []string{"new"}) {
@@ -442,7 +442,7 @@ func TestPopOrdered(t *testing.T) {
 	h.PollTime = 30000
 	answer := make(chan *remoting.Command, 1)
 	go func() { answer <- s.call(protocol.PopMessage, h, nil) }()
-	s.await("a pop to wait", func() bool { return s.popper.waits.len() == 1 })
+	s.await("a pop to wait", func() bool { return s.popper.waits.Len() == 1 })
 	s.pass(11 * time.Second) // m1 is visible again
 	last := s.popped(<-answer)
 	if got := poppedBodies(last); !slices.Equal(got, []string{"m1", "m2"}) || last[0].count != "2" || last[1].count != "" {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rocketlog/rocketlog/broker/filter"
+	"github.com/rocketlog/rocketlog/broker/longpoll"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
@@ -30,11 +31,11 @@ const holdMax = 10 * time.Minute
 // something arrives.
 type puller struct {
 	b     *Broker
-	holds *holdTable
+	holds *longpoll.Pulls
 	cold  *coldReads
 }
 
-func newPuller(b *Broker, holds *holdTable, cold *coldReads) *puller {
+func newPuller(b *Broker, holds *longpoll.Pulls, cold *coldReads) *puller {
 	return &puller{b: b, holds: holds, cold: cold}
 }
 
@@ -67,7 +68,7 @@ func newPulling() *pulling {
 		return d
 	}
 	d := new(pulling)
-	d.release = d.free
+	d.release = d.Free
 	return d
 }
 
@@ -86,7 +87,7 @@ func (p *puller) handle(conn *remoting.Conn, req *remoting.Command, mayWait bool
 	d.p, d.conn, d.ticket, d.mayWait = p, conn, req.Ticket(), mayWait
 	resp := remoting.NewResponse(protocol.Success, "")
 	if err := d.prepare(req, resp); err != nil {
-		d.free()
+		d.Free()
 		if err == errMustWait {
 			return p.b.offload(conn, req, p.slowMessage)
 		}
@@ -219,7 +220,7 @@ func (d *pulling) run(resp *remoting.Command, mayHold bool) *remoting.Command {
 		d.res.MinOffset = b.store.MinOffset(d.topic.name, d.queue)
 		d.res.MaxOffset = b.store.MaxOffset(d.topic.name, d.queue)
 		d.addHeader(resp)
-		d.free()
+		d.Free()
 		return resp
 	}
 	d.read()
@@ -230,13 +231,13 @@ func (d *pulling) run(resp *remoting.Command, mayHold bool) *remoting.Command {
 			return nil // it is answered when its messages are read
 		}
 		b.stats.refusal(err)
-		d.free()
+		d.Free()
 		c := call{resp: resp}
 		c.fail(err)
 		return resp
 	}
 	if err := d.res.Err; err != nil {
-		d.free()
+		d.Free()
 		c := call{resp: resp}
 		c.fail(fmt.Errorf("messages cannot be read: %w", err))
 		return resp
@@ -252,7 +253,7 @@ func (d *pulling) run(resp *remoting.Command, mayHold bool) *remoting.Command {
 		}
 		if err != nil {
 			b.stats.refusal(err)
-			d.free()
+			d.Free()
 			c := call{resp: resp}
 			c.fail(err)
 			return resp
@@ -264,7 +265,7 @@ func (d *pulling) run(resp *remoting.Command, mayHold bool) *remoting.Command {
 	if code == protocol.Success {
 		resp.Segments, resp.Release = d.res.Segments, d.release
 	} else {
-		d.free()
+		d.Free()
 	}
 	return resp
 }
@@ -349,31 +350,31 @@ func (d *pulling) wait() (held bool, err error) {
 	}
 	// What the header points to is gone when the request is; nothing of it is needed any more.
 	d.header = protocol.PullMessageRequestHeader{}
-	h := &hold{offset: d.offset, waiting: waiting[*hold]{
-		topic: d.topic.name, queue: d.queue, filter: d.filter(),
-		until: b.now().Add(min(patience, holdMax)), owner: conn, waiter: d,
+	h := &longpoll.Pull{Offset: d.offset, Request: longpoll.Request{
+		Topic: d.topic.name, Queue: d.queue, Filter: d.filter(),
+		Until: b.now().Add(min(patience, holdMax)), Owner: conn, Waiter: d,
 	}}
-	if !holds.hold(h) {
+	if !holds.Hold(h) {
 		return false, refuse(protocol.SystemBusy, "[PULL_HOLDS]system busy, start flow control for a while: %d pulls wait for messages, at most %d may",
-			holds.len(), o.MaxPullHolds)
+			holds.Len(), o.MaxPullHolds)
 	}
 	// From here on d is the hold's: it may be answered, freed and in use again at any time.
 	// A message that was dispatched after the read and before the hold has woken nobody.
-	holds.recheck(h, int64(b.store.MaxOffset(h.topic, h.queue)))
+	holds.Recheck(h, int64(b.store.MaxOffset(h.Topic, h.Queue)))
 	if conn.Err() != nil {
-		holds.drop(conn) // it was closed before the hold was there to be dropped
+		holds.Drop(conn) // it was closed before the hold was there to be dropped
 	}
 	return true, nil
 }
 
-// resume answers a held pull: a message has arrived, or its time is over.
-func (d *pulling) resume(writes bool) {
+// Resume answers a held pull: a message has arrived, or its time is over.
+func (d *pulling) Resume(writes bool) {
 	resp := remoting.NewResponse(protocol.Success, "")
 	conn, ticket := d.conn, d.ticket
 	if err := d.revalidate(resp); err != nil {
 		c := call{resp: resp}
 		c.fail(err)
-		d.free()
+		d.Free()
 	} else if resp = d.run(resp, false); resp == nil {
 		return // its messages must be read from disk
 	}
@@ -400,8 +401,8 @@ func (d *pulling) revalidate(resp *remoting.Command) error {
 	return d.allowed(resp, b.options())
 }
 
-// free ends the pull: what it has borrowed from the store goes back.
-func (d *pulling) free() {
+// Free ends the pull: what it has borrowed from the store goes back.
+func (d *pulling) Free() {
 	d.res.Release()
 	d.p, d.conn, d.group, d.topic, d.subscription = nil, nil, nil, nil, nil
 	d.header = protocol.PullMessageRequestHeader{}

@@ -22,6 +22,9 @@ const (
 	FromRetryV2
 )
 
+// WholeTopic as the queue of a pop is all queues of the topic.
+const WholeTopic = -1
+
 // SourceOf tells a topic's source by its name. Any retry topic without the separator of the second form counts as one of
 // the first, as in Java.
 func SourceOf(topic string) Source {
@@ -40,6 +43,11 @@ func RetryTopicV1(topic, group string) string { return message.RetryTopicPrefix 
 
 // RetryTopicV2 is the same in the form that can be taken apart again.
 func RetryTopicV2(topic, group string) string { return message.RetryTopicPrefix + group + "+" + topic }
+
+// RetryTopics are both, as a group may have messages in either.
+func RetryTopics(topic, group string) [2]string {
+	return [2]string{RetryTopicV1(topic, group), RetryTopicV2(topic, group)}
+}
 
 // Topic is where messages of topic for the group lie that came from s.
 func (s Source) Topic(topic, group string) string {

@@ -49,6 +49,7 @@ var rules = []rule{
 	{layer: 3, pkg: "consumequeue", uses: storage},
 	{layer: 3, pkg: "index", uses: storage},
 	{layer: 3, pkg: "engine/timer", uses: storage},
+	{layer: 3, pkg: "broker/longpoll", uses: []string{"broker/filter", "broker/pop", "message"}},
 	{layer: 3, pkg: "ha", uses: []string{"internal/vfs", "message", "internal/invariants"}},
 
 	{layer: 4, pkg: "engine", uses: []string{"commitlog", "consumequeue", "index"}},

@@ -1,4 +1,4 @@
-package broker
+package longpoll
 
 import (
 	"fmt"
@@ -19,14 +19,14 @@ type recorder struct {
 	at             time.Time
 }
 
-func (r *recorder) resume(bool) {
+func (r *recorder) Resume(bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.resumed++
 	r.at = time.Now()
 }
 
-func (r *recorder) free() {
+func (r *recorder) Free() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.freed++
@@ -38,37 +38,37 @@ func (r *recorder) ended() (resumed, freed int, at time.Time) {
 	return r.resumed, r.freed, r.at
 }
 
-func newHeld(topic string, offset int64, patience time.Duration, owner any) (*hold, *recorder) {
+func newHeld(topic string, offset int64, patience time.Duration, owner any) (*Pull, *recorder) {
 	r := new(recorder)
-	return &hold{offset: offset, waiting: waiting[*hold]{topic: topic, until: time.Now().Add(patience), owner: owner, waiter: r}}, r
+	return &Pull{Offset: offset, Request: Request{Topic: topic, Until: time.Now().Add(patience), Owner: owner, Waiter: r}}, r
 }
 
 func TestHoldWakesOnArrival(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		table := newHoldTable(10, time.Now)
-		defer table.close()
+		table := NewPulls(10, time.Now)
+		defer table.Close()
 		h, r := newHeld("t", 5, time.Minute, 1)
 		other, otherR := newHeld("u", 0, time.Minute, 1)
-		if !table.hold(h) || !table.hold(other) {
+		if !table.Hold(h) || !table.Hold(other) {
 			t.Fatal("not held")
 		}
-		table.arrived("t", 1, 5, 0, nil)
-		table.arrived("t", 0, 4, 0, nil)
+		table.Arrived("t", 1, 5, 0, nil)
+		table.Arrived("t", 0, 4, 0, nil)
 		synctest.Wait()
 		if n, _, _ := r.ended(); n != 0 {
 			t.Fatal("woken by a message of another queue, or one before its offset")
 		}
-		table.arrived("t", 0, 5, 0, nil)
+		table.Arrived("t", 0, 5, 0, nil)
 		synctest.Wait()
 		if n, _, _ := r.ended(); n != 1 {
 			t.Fatalf("resumed %d times", n)
 		}
-		table.arrived("t", 0, 6, 0, nil)
+		table.Arrived("t", 0, 6, 0, nil)
 		synctest.Wait()
 		if n, _, _ := r.ended(); n != 1 {
 			t.Fatalf("resumed %d times", n)
 		}
-		if n, _, _ := otherR.ended(); n != 0 || table.len() != 1 {
+		if n, _, _ := otherR.ended(); n != 0 || table.Len() != 1 {
 			t.Error("a hold of another topic ended")
 		}
 	})
@@ -76,8 +76,8 @@ func TestHoldWakesOnArrival(t *testing.T) {
 
 func TestHoldEndsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		table := newHoldTable(1000, time.Now)
-		defer table.close()
+		table := NewPulls(1000, time.Now)
+		defer table.Close()
 		type one struct {
 			patience time.Duration
 			begin    time.Time
@@ -88,7 +88,7 @@ func TestHoldEndsInTime(t *testing.T) {
 			patience := time.Duration(rand.IntN(30000)) * time.Millisecond
 			h, r := newHeld("t", int64(i), patience, i)
 			all = append(all, one{patience, time.Now(), r})
-			table.hold(h)
+			table.Hold(h)
 			time.Sleep(time.Duration(rand.IntN(200)) * time.Millisecond)
 		}
 		time.Sleep(time.Minute)
@@ -99,8 +99,8 @@ func TestHoldEndsInTime(t *testing.T) {
 				t.Errorf("hold %d of %v ended %d times, after %v", i, o.patience, n, took)
 			}
 		}
-		if table.len() != 0 {
-			t.Errorf("%d are still held", table.len())
+		if table.Len() != 0 {
+			t.Errorf("%d are still held", table.Len())
 		}
 	})
 }
@@ -108,24 +108,24 @@ func TestHoldEndsInTime(t *testing.T) {
 // A message that is not wanted moves the hold on behind it.
 func TestHoldMovesPastWhatItDoesNotWant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		table := newHoldTable(10, time.Now)
-		defer table.close()
+		table := NewPulls(10, time.Now)
+		defer table.Close()
 		e, err := filter.Compile("TAG", "B")
 		if err != nil {
 			t.Fatal(err)
 		}
 		h, r := newHeld("t", 5, time.Minute, 1)
-		h.filter = e
-		table.hold(h)
+		h.Filter = e
+		table.Hold(h)
 		for offset := int64(5); offset < 10; offset++ {
-			table.arrived("t", 0, offset, message.TagsCode([]byte("A")), nil)
+			table.Arrived("t", 0, offset, message.TagsCode([]byte("A")), nil)
 		}
-		table.arrived("t", 0, 12, message.TagsCode([]byte("A")), nil)
+		table.Arrived("t", 0, 12, message.TagsCode([]byte("A")), nil)
 		synctest.Wait()
-		if n, _, _ := r.ended(); n != 0 || h.offset != 10 {
-			t.Errorf("ended %d times, moved to %d", n, h.offset)
+		if n, _, _ := r.ended(); n != 0 || h.Offset != 10 {
+			t.Errorf("ended %d times, moved to %d", n, h.Offset)
 		}
-		table.arrived("t", 0, 13, message.TagsCode([]byte("B")), nil)
+		table.Arrived("t", 0, 13, message.TagsCode([]byte("B")), nil)
 		synctest.Wait()
 		if n, _, _ := r.ended(); n != 1 {
 			t.Error("not woken by what it wants")
@@ -136,17 +136,17 @@ func TestHoldMovesPastWhatItDoesNotWant(t *testing.T) {
 // A message between the read and the hold is found by the second look at the queue's end.
 func TestHoldRecheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		table := newHoldTable(10, time.Now)
-		defer table.close()
+		table := NewPulls(10, time.Now)
+		defer table.Close()
 		h, r := newHeld("t", 5, time.Minute, 1)
-		table.hold(h)
-		table.recheck(h, 5)
+		table.Hold(h)
+		table.Recheck(h, 5)
 		synctest.Wait()
 		if n, _, _ := r.ended(); n != 0 {
 			t.Error("woken though nothing came")
 		}
-		table.recheck(h, 6)
-		table.recheck(h, 6)
+		table.Recheck(h, 6)
+		table.Recheck(h, 6)
 		synctest.Wait()
 		if n, _, _ := r.ended(); n != 1 {
 			t.Errorf("resumed %d times", n)
@@ -156,22 +156,22 @@ func TestHoldRecheck(t *testing.T) {
 
 func TestHoldIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		table := newHoldTable(3, time.Now)
+		table := NewPulls(3, time.Now)
 		for i := range 3 {
-			if h, _ := newHeld("t", 0, time.Minute, i); !table.hold(h) {
+			if h, _ := newHeld("t", 0, time.Minute, i); !table.Hold(h) {
 				t.Fatal("not held")
 			}
 		}
 		h, _ := newHeld("t", 0, time.Minute, 9)
-		if table.hold(h) {
+		if table.Hold(h) {
 			t.Error("more held than the limit")
 		}
-		table.drop(1)
-		if !table.hold(h) {
+		table.Drop(1)
+		if !table.Hold(h) {
 			t.Error("not held though there is room")
 		}
-		table.close()
-		if h, _ := newHeld("t", 0, time.Minute, 1); table.hold(h) {
+		table.Close()
+		if h, _ := newHeld("t", 0, time.Minute, 1); table.Hold(h) {
 			t.Error("held by a closed table")
 		}
 	})
@@ -179,7 +179,7 @@ func TestHoldIsBounded(t *testing.T) {
 
 // Every hold ends exactly once, whatever happens at the same time.
 func TestHoldsEndOnce(t *testing.T) {
-	table := newHoldTable(1<<20, time.Now)
+	table := NewPulls(1<<20, time.Now)
 	const owners, each = 16, 300
 	recorders := make([][]*recorder, owners)
 	var wg sync.WaitGroup
@@ -188,26 +188,26 @@ func TestHoldsEndOnce(t *testing.T) {
 			for i := range each {
 				h, r := newHeld(fmt.Sprint("t", i%5), int64(i), time.Duration(rand.IntN(300))*time.Millisecond, owner)
 				recorders[owner] = append(recorders[owner], r)
-				if !table.hold(h) {
+				if !table.Hold(h) {
 					t.Error("not held")
 				}
-				table.recheck(h, int64(rand.IntN(2*each)))
+				table.Recheck(h, int64(rand.IntN(2*each)))
 			}
 			if owner%4 == 0 {
-				table.drop(owner)
+				table.Drop(owner)
 			}
 		})
 	}
 	for topic := range 5 {
 		wg.Go(func() {
 			for offset := range int64(each) {
-				table.arrived(fmt.Sprint("t", topic), 0, offset, 0, nil)
+				table.Arrived(fmt.Sprint("t", topic), 0, offset, 0, nil)
 			}
 		})
 	}
 	wg.Wait()
-	table.nudge("t0", 0)
-	table.close()
+	table.Nudge("t0", 0)
+	table.Close()
 	for owner, list := range recorders {
 		for i, r := range list {
 			if resumed, freed, _ := r.ended(); resumed+freed != 1 {
@@ -220,32 +220,32 @@ func TestHoldsEndOnce(t *testing.T) {
 			t.Fatalf("slot %d counts %d holds", i, n)
 		}
 	}
-	if table.len() != 0 || len(table.owners) != 0 || len(table.queues) != 0 {
+	if table.Len() != 0 || len(table.owners) != 0 || len(table.queues) != 0 {
 		t.Error("something is left in the table")
 	}
 }
 
 func BenchmarkArrivalWithoutHolds(b *testing.B) {
-	table := newHoldTable(10, time.Now)
-	defer table.close()
+	table := NewPulls(10, time.Now)
+	defer table.Close()
 	b.ReportAllocs()
 	for b.Loop() {
-		table.arrived("t", 0, 1, 1, nil)
+		table.Arrived("t", 0, 1, 1, nil)
 	}
 }
 
 func BenchmarkArrivalBesideHolds(b *testing.B) {
 	for _, holds := range []int{16, 10000} {
 		b.Run(fmt.Sprintf("holds=%d", holds), func(b *testing.B) {
-			table := newHoldTable(1<<20, time.Now)
-			defer table.close()
+			table := NewPulls(1<<20, time.Now)
+			defer table.Close()
 			for i := range holds {
 				h, _ := newHeld(fmt.Sprint("t", i), 0, time.Hour, i)
-				table.hold(h)
+				table.Hold(h)
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				table.arrived("other", 0, 1, 1, nil)
+				table.Arrived("other", 0, 1, 1, nil)
 			}
 		})
 	}

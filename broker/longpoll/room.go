@@ -1,4 +1,4 @@
-package broker
+package longpoll
 
 import (
 	"container/heap"
@@ -9,60 +9,56 @@ import (
 
 	"github.com/rocketlog/rocketlog/broker/filter"
 	"github.com/rocketlog/rocketlog/message"
-	"github.com/rocketlog/rocketlog/remoting"
 )
 
-// A waiter is told of the end of its wait, once: either that it has something to read or its time is over (resume), or
-// that its owner is gone (free). The goroutine that calls resume may be kept for as long as a read takes; where it writes, the
+// A Waiter is told of the end of its wait, once: either that it has something to read or its time is over (Resume), or
+// that its owner is gone (Free). The goroutine that calls Resume may be kept for as long as a read takes; where it writes, the
 // answer is handed to the system by it and not by another, which would have to be woken.
-type waiter interface {
-	resume(writes bool)
-	free()
+type Waiter interface {
+	Resume(writes bool)
+	Free()
 }
 
-// replyWaiting answers a request that has waited: see waiter. A consumer that is gone does not care.
-func replyWaiting(conn *remoting.Conn, ticket remoting.Ticket, resp *remoting.Command, writes bool) {
-	if writes {
-		conn.ReplyHere(ticket, resp) //nolint:errcheck
-	} else {
-		conn.ReplyTo(ticket, resp) //nolint:errcheck
-	}
+// A Request is what pulls and pops that wait have in common. It belongs to the room while it is in there.
+type Request struct {
+	Topic  string
+	Queue  int32
+	Filter *filter.Expression // nil: any message will do
+	Until  time.Time          // when the wait ends at the latest
+	Owner  any                // whose close ends it
+	Waiter Waiter
 }
 
-// waiting is embedded in a request, a pointer to which is W, that waits for messages. Its fields belong to the room while the
-// request is in there.
+func (r *Request) asked() *Request { return r }
+
+// wants tells whether the request waits for such a message.
+func (r *Request) wants(tagsCode int64, record message.Record) bool {
+	return r.Filter == nil || r.Filter.MatchTags(tagsCode) && r.Filter.MatchRecord(record)
+}
+
+// waiting is the room's part of a request, a pointer to which is W.
 type waiting[W any] struct {
-	topic  string
-	queue  int32
-	where  int32              // in the heap of the room; -1 when it has left
-	filter *filter.Expression // nil: any message will do
-	until  time.Time          // when the wait ends at the latest
-	owner  any                // whose close ends it
-	waiter waiter
-	owned  links[W]
+	where int32 // in the heap of the room; -1 when it has left
+	owned links[W]
 }
 
 func (w *waiting[W]) self() *waiting[W] { return w }
 
-// wants tells whether the request waits for such a message.
-func (w *waiting[W]) wants(tagsCode int64, r message.Record) bool {
-	return w.filter == nil || w.filter.MatchTags(tagsCode) && w.filter.MatchRecord(r)
-}
-
 // inside tells whether the request, which was let in, still waits. The caller holds the room's lock.
 func (w *waiting[W]) inside() bool { return w.where >= 0 }
 
-// request is a pointer to something with waiting in it.
-type request[W any] interface {
+// occupant is a pointer to something with a request and waiting in it.
+type occupant[W any] interface {
 	comparable
+	asked() *Request
 	self() *waiting[W]
 }
 
 // links are the neighbours of a request in a list.
 type links[W any] struct{ prev, next W }
 
-// pushWaiting puts w in front of a list, whose head it returns. of tells of which list it is.
-func pushWaiting[W comparable](head, w W, of func(W) *links[W]) W {
+// push puts w in front of a list, whose head it returns. of tells of which list it is.
+func push[W comparable](head, w W, of func(W) *links[W]) W {
 	var none W
 	*of(w) = links[W]{next: head}
 	if head != none {
@@ -71,8 +67,8 @@ func pushWaiting[W comparable](head, w W, of func(W) *links[W]) W {
 	return w
 }
 
-// removeWaiting takes w out of a list, whose head it returns.
-func removeWaiting[W comparable](head, w W, of func(W) *links[W]) W {
+// remove takes w out of a list, whose head it returns.
+func remove[W comparable](head, w W, of func(W) *links[W]) W {
 	var none W
 	l := *of(w)
 	*of(w) = links[W]{}
@@ -100,26 +96,26 @@ func (p *presence) at(topic string, queue int32) *atomic.Int32 {
 	return &p.slots[(maphash.String(p.seed, topic)+uint64(queue)*0x9e3779b97f4a7c15)>>32%presenceSlots]
 }
 
-// waitRoom is embedded in a table of requests that wait. The table knows who waits for what; the room ends the waits that the
+// room is embedded in a table of requests that wait. The table knows who waits for what; the room ends the waits that the
 // table wakes, whose time is over or whose owner is gone.
-type waitRoom[W request[W]] struct {
+type room[W occupant[W]] struct {
 	limit   int
 	now     func() time.Time
 	remove  func(W)      // the table's: takes a request out of its lists and, by leave, of the room; called with the lock held
 	count   atomic.Int64 // as many as wait
 	present presence
 
-	sync.Mutex // over what follows, and the table's lists
-	closed     bool
-	owners     map[any]W // the heads of lists
-	byEnd      endHeap[W]
+	mu     sync.Mutex // over what follows, and the table's lists
+	closed bool
+	owners map[any]W // the heads of lists
+	byEnd  endHeap[W]
 
 	expiry chan struct{} // the first end may have come nearer
 
 	woken struct {
 		sync.Mutex
 		cond   sync.Cond
-		list   []waiter
+		list   []Waiter
 		closed bool
 	}
 	done sync.WaitGroup
@@ -128,7 +124,7 @@ type waitRoom[W request[W]] struct {
 // wakers is the number of goroutines that answer woken requests.
 const wakers = 2
 
-func (r *waitRoom[W]) open(limit int, now func() time.Time, remove func(W)) {
+func (r *room[W]) open(limit int, now func() time.Time, remove func(W)) {
 	r.limit, r.now, r.remove = limit, now, remove
 	r.present.seed = maphash.MakeSeed()
 	r.owners = map[any]W{}
@@ -142,67 +138,67 @@ func (r *waitRoom[W]) open(limit int, now func() time.Time, remove func(W)) {
 }
 
 // full tells whether nobody is let in. The caller holds the lock.
-func (r *waitRoom[W]) full() bool { return r.closed || len(r.byEnd) >= r.limit }
+func (r *room[W]) full() bool { return r.closed || len(r.byEnd) >= r.limit }
 
-func ownedLinks[W request[W]](w W) *links[W] { return &w.self().owned }
+func ownedLinks[W occupant[W]](w W) *links[W] { return &w.self().owned }
 
 // enter takes a request in, whose waiter is the room's from now on. The caller holds the lock.
-func (r *waitRoom[W]) enter(w W) {
-	s := w.self()
-	r.owners[s.owner] = pushWaiting(r.owners[s.owner], w, ownedLinks[W])
+func (r *room[W]) enter(w W) {
+	owner := w.asked().Owner
+	r.owners[owner] = push(r.owners[owner], w, ownedLinks[W])
 	heap.Push(&r.byEnd, w)
 	r.count.Store(int64(len(r.byEnd)))
-	if s.where == 0 {
+	if w.self().where == 0 {
 		r.rearm()
 	}
 }
 
 // leave takes a request out. The caller holds the lock.
-func (r *waitRoom[W]) leave(w W) {
+func (r *room[W]) leave(w W) {
 	var none W
-	s := w.self()
-	if head := removeWaiting(r.owners[s.owner], w, ownedLinks[W]); head != none {
-		r.owners[s.owner] = head
+	owner := w.asked().Owner
+	if head := remove(r.owners[owner], w, ownedLinks[W]); head != none {
+		r.owners[owner] = head
 	} else {
-		delete(r.owners, s.owner)
+		delete(r.owners, owner)
 	}
-	heap.Remove(&r.byEnd, int(s.where))
+	heap.Remove(&r.byEnd, int(w.self().where))
 	r.count.Store(int64(len(r.byEnd)))
 }
 
-// len returns the number of requests that wait.
-func (r *waitRoom[W]) len() int { return int(r.count.Load()) }
+// Len returns the number of requests that wait.
+func (r *room[W]) Len() int { return int(r.count.Load()) }
 
-func (r *waitRoom[W]) rearm() {
+func (r *room[W]) rearm() {
 	select {
 	case r.expiry <- struct{}{}:
 	default:
 	}
 }
 
-// drop ends all waits of an owner that is gone.
-func (r *waitRoom[W]) drop(owner any) {
+// Drop ends all waits of an owner that is gone.
+func (r *room[W]) Drop(owner any) {
 	var none W
-	var gone []waiter
-	r.Lock()
+	var gone []Waiter
+	r.mu.Lock()
 	for w := r.owners[owner]; w != none; w = r.owners[owner] {
-		gone = append(gone, w.self().waiter)
+		gone = append(gone, w.asked().Waiter)
 		r.remove(w)
 	}
-	r.Unlock()
+	r.mu.Unlock()
 	for _, w := range gone {
-		w.free()
+		w.Free()
 	}
 }
 
 // wake has the wakers answer requests that have left.
-func (r *waitRoom[W]) wake(left ...W) {
+func (r *room[W]) wake(left ...W) {
 	if len(left) == 0 {
 		return
 	}
 	r.woken.Lock()
 	for _, w := range left {
-		r.woken.list = append(r.woken.list, w.self().waiter)
+		r.woken.list = append(r.woken.list, w.asked().Waiter)
 	}
 	r.woken.Unlock()
 	if len(left) == 1 {
@@ -213,7 +209,7 @@ func (r *waitRoom[W]) wake(left ...W) {
 }
 
 // runWake answers woken requests, in the order in which they woke.
-func (r *waitRoom[W]) runWake() {
+func (r *room[W]) runWake() {
 	defer r.done.Done()
 	r.woken.Lock()
 	for {
@@ -228,13 +224,13 @@ func (r *waitRoom[W]) runWake() {
 		r.woken.list[0] = nil
 		r.woken.list = r.woken.list[1:]
 		r.woken.Unlock()
-		w.resume(true)
+		w.Resume(true)
 		r.woken.Lock()
 	}
 }
 
 // runExpire wakes the requests whose time is over. It sleeps until the first end.
-func (r *waitRoom[W]) runExpire() {
+func (r *room[W]) runExpire() {
 	defer r.done.Done()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -252,22 +248,22 @@ func (r *waitRoom[W]) runExpire() {
 }
 
 // expire wakes what is due, and returns the time until the next end.
-func (r *waitRoom[W]) expire() (next time.Duration, open bool) {
+func (r *room[W]) expire() (next time.Duration, open bool) {
 	now := r.now()
-	r.Lock()
-	due := r.removeWhile(func(first W) bool { return !now.Before(first.self().until) })
+	r.mu.Lock()
+	due := r.removeWhile(func(first W) bool { return !now.Before(first.asked().Until) })
 	next = time.Hour
 	if len(r.byEnd) > 0 {
-		next = max(r.byEnd[0].self().until.Sub(now), time.Millisecond)
+		next = max(r.byEnd[0].asked().Until.Sub(now), time.Millisecond)
 	}
 	open = !r.closed
-	r.Unlock()
+	r.mu.Unlock()
 	r.wake(due...)
 	return next, open
 }
 
 // removeWhile removes requests in the order of their ends. The caller holds the lock.
-func (r *waitRoom[W]) removeWhile(ends func(first W) bool) (left []W) {
+func (r *room[W]) removeWhile(ends func(first W) bool) (left []W) {
 	for len(r.byEnd) > 0 && ends(r.byEnd[0]) {
 		left = append(left, r.byEnd[0])
 		r.remove(r.byEnd[0])
@@ -275,12 +271,12 @@ func (r *waitRoom[W]) removeWhile(ends func(first W) bool) (left []W) {
 	return left
 }
 
-// close ends all waits as if their time were over, answers them, and stops the goroutines.
-func (r *waitRoom[W]) close() {
-	r.Lock()
+// Close ends all waits as if their time were over, answers them, and stops the goroutines.
+func (r *room[W]) Close() {
+	r.mu.Lock()
 	r.closed = true
 	rest := r.removeWhile(func(W) bool { return true })
-	r.Unlock()
+	r.mu.Unlock()
 	r.wake(rest...)
 	r.rearm()
 	r.woken.Lock()
@@ -291,10 +287,10 @@ func (r *waitRoom[W]) close() {
 }
 
 // endHeap orders requests by when they end (container/heap).
-type endHeap[W request[W]] []W
+type endHeap[W occupant[W]] []W
 
 func (h endHeap[W]) Len() int           { return len(h) }
-func (h endHeap[W]) Less(i, j int) bool { return h[i].self().until.Before(h[j].self().until) }
+func (h endHeap[W]) Less(i, j int) bool { return h[i].asked().Until.Before(h[j].asked().Until) }
 func (h endHeap[W]) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].self().where, h[j].self().where = int32(i), int32(j)
