@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/internal/properties"
 	"github.com/rocketlog/rocketlog/message"
@@ -75,31 +76,31 @@ func (b *Broker) updateConfig(c *call) error {
 // runtimeInfo answers with the figures that clusterList, brokerStatus and the dashboard show.
 func (b *Broker) runtimeInfo(c *call) error {
 	now := b.now().UnixMilli()
-	s, m := b.stats.snapshot(now), b.store.Metrics()
+	s, m := b.stats.Snapshot(now), b.store.Metrics()
 	table := map[string]string{
 		"brokerVersionDesc":               "V5_5_0",
 		"brokerVersion":                   strconv.Itoa(protocol.CurrentVersion),
 		"brokerActive":                    "true",
-		bootTimestamp:                     number(b.stats.bootTime),
-		"runtime":                         runtimeText(now - b.stats.bootTime),
+		bootTimestamp:                     number(b.stats.BootTime),
+		"runtime":                         runtimeText(now - b.stats.BootTime),
 		"startAcceptSendRequestTimeStamp": number(b.options().StartAcceptSendRequestTimeStamp),
 
-		"putTps":                      s.put.String(),
-		"getTotalTps":                 s.get.String(),
-		"getTransferredTps":           s.get.String(),
-		"getTransferedTps":            s.get.String(), // as brokers before 4.9 spell it, and their tools ask for it
-		"getFoundTps":                 s.found.String(),
-		"getMissTps":                  s.missed.String(),
-		"putMessageTimesTotal":        number(s.putTimes),
-		"putMessageFailedTimes":       number(s.refused),
-		"putMessageSizeTotal":         number(s.putBytes),
-		"putMessageAverageSize":       fmt.Sprint(rate{sum: s.putBytes, times: s.puts}.perTime()),
-		"msgPutTotalYesterdayMorning": number(s.putYesterday),
-		"msgPutTotalTodayMorning":     number(s.putMorning),
-		"msgPutTotalTodayNow":         number(s.puts),
-		"msgGetTotalYesterdayMorning": number(s.getYesterday),
-		"msgGetTotalTodayMorning":     number(s.getMorning),
-		"msgGetTotalTodayNow":         number(s.gets),
+		"putTps":                      s.Put.String(),
+		"getTotalTps":                 s.Get.String(),
+		"getTransferredTps":           s.Get.String(),
+		"getTransferedTps":            s.Get.String(), // as brokers before 4.9 spell it, and their tools ask for it
+		"getFoundTps":                 s.Found.String(),
+		"getMissTps":                  s.Missed.String(),
+		"putMessageTimesTotal":        number(s.PutTimes),
+		"putMessageFailedTimes":       number(s.Refused),
+		"putMessageSizeTotal":         number(s.PutBytes),
+		"putMessageAverageSize":       fmt.Sprint(stats.Rate{Sum: s.PutBytes, Times: s.Puts}.PerTime()),
+		"msgPutTotalYesterdayMorning": number(s.PutYesterday),
+		"msgPutTotalTodayMorning":     number(s.PutMorning),
+		"msgPutTotalTodayNow":         number(s.Puts),
+		"msgGetTotalYesterdayMorning": number(s.GetYesterday),
+		"msgGetTotalTodayMorning":     number(s.GetMorning),
+		"msgGetTotalTodayNow":         number(s.Gets),
 
 		"commitLogMinOffset":              number(int64(m.MinPhyOffset)),
 		commitLogMaxOffset:                number(int64(m.MaxPhyOffset)),
@@ -123,8 +124,8 @@ func (b *Broker) runtimeInfo(c *call) error {
 		"timerReadBehind":                 "0",
 		"timerOffsetBehind":               "0",
 		"timerCongestNum":                 "0",
-		"timerEnqueueTps":                 fmt.Sprint(s.taken[0]),
-		"timerDequeueTps":                 fmt.Sprint(s.delivered[0]),
+		"timerEnqueueTps":                 fmt.Sprint(s.Taken[0]),
+		"timerDequeueTps":                 fmt.Sprint(s.Delivered[0]),
 		"putMessageEntireTimeMax":         "0",
 		"getMessageEntireTimeMax":         "0",
 		"dispatchMaxBuffer":               "0",
@@ -165,9 +166,6 @@ func (b *Broker) earliestLogTime() int64 {
 	return -1
 }
 
-// String is the three rates as Java's tools split them.
-func (r rates) String() string { return fmt.Sprintf("%v %v %v", r[0], r[1], r[2]) }
-
 func number(n int64) string { return strconv.FormatInt(n, 10) }
 
 func ratio(percent int) string { return fmt.Sprint(float64(percent) / 100) }
@@ -195,12 +193,12 @@ func (b *Broker) statsData(c *call) error {
 	if err := c.header(&h); err != nil {
 		return err
 	}
-	minute, hour, day, ok := b.stats.windows(h.StatsName, h.StatsKey, b.topics, b.now().UnixMilli())
+	minute, hour, day, ok := b.stats.Windows(h.StatsName, h.StatsKey, b.topics.putsTo, b.now().UnixMilli())
 	if !ok {
 		return refuse(protocol.SystemError, "The stats <%s> <%s> not exist", h.StatsName, h.StatsKey)
 	}
-	item := func(r rate) protocol.BrokerStatsItem {
-		return protocol.BrokerStatsItem{AvgPt: r.perTime(), Sum: r.sum, Tps: r.perSecond()}
+	item := func(r stats.Rate) protocol.BrokerStatsItem {
+		return protocol.BrokerStatsItem{AvgPt: r.PerTime(), Sum: r.Sum, Tps: r.PerSecond()}
 	}
 	return c.json(&protocol.BrokerStatsData{StatsMinute: item(minute), StatsHour: item(hour), StatsDay: item(day)})
 }

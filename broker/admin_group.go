@@ -73,7 +73,7 @@ func (b *Broker) deleteGroup(c *call) error {
 	b.filters.remove(h.GroupName)
 	if h.CleanOffset {
 		b.offsets.forget(func(_, group string) bool { return group == h.GroupName })
-		b.stats.forget(func(_, group string) bool { return group == h.GroupName })
+		b.stats.Forget(func(_, group string) bool { return group == h.GroupName })
 	}
 	b.log.Info("group is deleted", "group", h.GroupName, "offsets", h.CleanOffset, "by", c.conn.RemoteAddr())
 	return nil

@@ -3,6 +3,7 @@ package broker
 import (
 	"strings"
 
+	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/consumequeue"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
@@ -281,8 +282,8 @@ func (b *Broker) addConsumeStats(body *protocol.ConsumeStats, topic, group strin
 			LagMessages:    lag.Messages, LagBytes: lag.Bytes, LagSince: lag.Oldest, LagEstimate: lag.Estimate || lag.BytesEstimate,
 		}
 	}
-	minute, _, _, _ := b.stats.windows(statGroupGetNums, topic+groupSeparator+group, b.topics, b.now().UnixMilli())
-	body.ConsumeTps += minute.perSecond()
+	minute, _, _, _ := b.stats.Windows(stats.GroupGetNums, topic+groupSeparator+group, b.topics.putsTo, b.now().UnixMilli())
+	body.ConsumeTps += minute.PerSecond()
 }
 
 // brokerConsumeStats tells the same of all groups.

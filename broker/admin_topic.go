@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
@@ -202,7 +203,7 @@ func (b *Broker) deleteTopic(c *call) error {
 	}
 	for _, name := range names {
 		b.offsets.forget(func(topic, _ string) bool { return topic == name })
-		b.stats.forget(func(topic, _ string) bool { return topic == name })
+		b.stats.Forget(func(topic, _ string) bool { return topic == name })
 		if err := b.store.DeleteTopic(name); err != nil {
 			return err
 		}
@@ -288,8 +289,8 @@ func (b *Broker) topicStats(c *call) error {
 		}
 		body.OffsetTable[b.messageQueue(h.Topic, queue)] = offset
 	}
-	minute, _, _, _ := b.stats.windows(statTopicPutNums, h.Topic, b.topics, b.now().UnixMilli())
-	body.TopicPutTps = minute.perSecond()
+	minute, _, _, _ := b.stats.Windows(stats.TopicPutNums, h.Topic, b.topics.putsTo, b.now().UnixMilli())
+	body.TopicPutTps = minute.PerSecond()
 	return c.json(&body)
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/rocketlog/rocketlog/broker/longpoll"
+	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
@@ -38,7 +39,7 @@ type Broker struct {
 	consumers   *consumerTable
 	producers   *producerTable
 	locks       *lockTable
-	stats       *stats
+	stats       *stats.Counters
 	holds       *longpoll.Pulls
 	lags        *lagTable
 	cold        *coldReads
@@ -169,7 +170,7 @@ func (b *Broker) open(o *Options) error {
 	b.expressions = newExpressionCache()
 	b.filters = newFilterTable(state("consumerFilter.json"), millis)
 	b.locks = newLockTable(state("queueLocks.json"), b.now)
-	b.stats, b.lags = newStats(now), newLagTable()
+	b.stats, b.lags = stats.New(now), newLagTable()
 	b.producers = newProducerTable(b.now)
 	b.consumers = newConsumerTable(b.now, b.notifyMembers)
 	b.holds = longpoll.NewPulls(o.MaxPullHolds, b.now)
@@ -432,7 +433,7 @@ func (p *persister) run() {
 // runHousekeeping forgets clients that are silent and takes samples of the statistics.
 func (b *Broker) runHousekeeping() {
 	defer b.done.Done()
-	tick := time.NewTicker(sampleEvery)
+	tick := time.NewTicker(stats.SampleEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -448,10 +449,10 @@ func (b *Broker) runHousekeeping() {
 		}
 		b.locks.expire()
 		b.filters.expire(b.consumers.online, b.options().FilterDataCleanTimeSpan)
-		b.stats.sample(b.now(), b.topics.list())
+		b.stats.Sample(b.now(), b.topics.puts())
 		if opened := b.timers.timer.Load(); opened != nil {
 			taken, delivered := opened.Counts()
-			b.stats.sampleTimer(b.now(), taken, delivered)
+			b.stats.SampleTimer(b.now(), taken, delivered)
 		}
 	}
 }

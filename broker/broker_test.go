@@ -154,7 +154,7 @@ func TestSendRefusals(t *testing.T) {
 			t.Errorf("%s: no field MSG_REGION in the refusal", c.name)
 		}
 	}
-	if n := s.stats.refused.Load(); n == 0 {
+	if n := s.stats.Refused.Load(); n == 0 {
 		t.Error("refusals are not counted")
 	}
 }
@@ -501,7 +501,7 @@ func TestSendBack(t *testing.T) {
 	}
 	back.Offset = 1 << 40
 	s.wantCode(s.call(protocol.ConsumerSendMsgBack, back, nil), protocol.SystemError)
-	if _, _, _, ok := s.stats.windows(statSendBackNums, "orders@readers", s.topics, 0); !ok {
+	if _, _, _, ok := s.stats.Windows("SNDBCK_PUT_NUMS", "orders@readers", s.topics.putsTo, 0); !ok {
 		t.Error("no statistic of what was given back")
 	}
 }

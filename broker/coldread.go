@@ -121,7 +121,7 @@ func (c *coldReads) runHeld(d coldRequest) {
 		return
 	}
 	if err := c.take(d); err != nil {
-		c.b.stats.refusal(err)
+		c.b.stats.Refuse(refusalCause(err))
 		refused := call{resp: remoting.NewResponse(protocol.Success, "")}
 		refused.fail(err)
 		answerCold(d, refused.resp)

@@ -189,9 +189,9 @@ func (c *commit) PutDone(r engine.PutResult) {
 	if r.Status.Stored() {
 		t.stats.committed.Add(1)
 		if c.topic != nil {
-			c.topic.puts.add(1, int64(r.Size))
+			c.topic.puts.Add(1, int64(r.Size))
 		}
-		t.b.stats.put.add(1, int64(r.Size))
+		t.b.stats.Put.Add(1, int64(r.Size))
 	} else {
 		t.b.log.Warn("message of a transaction cannot be committed", "topic", c.msg.Topic, "status", r.Status, "error", r.Err)
 	}

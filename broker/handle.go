@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -21,6 +22,18 @@ func refuse(code protocol.ResponseCode, format string, args ...any) error {
 		return &refusal{code, format}
 	}
 	return &refusal{code, fmt.Sprintf(format, args...)}
+}
+
+// refusalCause is the cause that an answer names in brackets, or else its code.
+func refusalCause(err error) string {
+	var r *refusal
+	if !errors.As(err, &r) {
+		return protocol.SystemError.String()
+	}
+	if named, _, ok := strings.Cut(strings.TrimPrefix(r.remark, "["), "]"); ok && strings.HasPrefix(r.remark, "[") {
+		return named
+	}
+	return r.code.String()
 }
 
 // A call is one request that a client waits for.

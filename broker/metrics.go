@@ -1,10 +1,7 @@
 package broker
 
 import (
-	"cmp"
-	"maps"
-	"slices"
-
+	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
 )
@@ -51,11 +48,11 @@ type Metrics struct {
 func (b *Broker) Metrics() Metrics {
 	s := b.stats
 	return Metrics{
-		Puts: s.put.messages.Load(), PutBytes: s.put.bytes.Load(), PutsRefused: s.refused.Load(),
-		Gets: s.get.messages.Load(), GetBytes: s.get.bytes.Load(),
-		PullsFound: s.found.Load(), PullsMissed: s.missed.Load(),
-		Pops: s.all[groupPops].messages.Load(), Acks: s.all[groupAcks].messages.Load(), Revived: s.revived.Load(),
-		SendBacks: s.all[groupBacks].messages.Load(), DeadLetters: s.all[groupDead].messages.Load(), Refusals: s.refusalCounts(),
+		Puts: s.Put.Messages(), PutBytes: s.Put.Bytes(), PutsRefused: s.Refused.Load(),
+		Gets: s.Get.Messages(), GetBytes: s.Get.Bytes(),
+		PullsFound: s.Found.Load(), PullsMissed: s.Missed.Load(),
+		Pops: s.Total(stats.Pops), Acks: s.Total(stats.Acks), Revived: s.Revived.Load(),
+		SendBacks: s.Total(stats.SendBacks), DeadLetters: s.Total(stats.DeadLetters), Refusals: s.Refusals(),
 		TransactionsOpen: b.transactions.open(), PopWaits: b.popper.waits.Len(), PopsInFlight: b.popper.log.open.Load(),
 		TimersPending: b.timersPending(), DelaysPending: b.schedule.pending(),
 		Committed: b.transactions.stats.committed.Load(), RolledBack: b.transactions.stats.rolledBack.Load(),
@@ -109,12 +106,6 @@ func (t *transactor) open() int64 {
 	return int64(t.mu.ledger.Open(t.b.store.MaxOffset(message.HalfTopic, 0)))
 }
 
-func (s *stats) refusalCounts() map[string]int64 {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return maps.Clone(s.mu.refusals)
-}
-
 // TopicTraffic is what was put to a topic since the broker was opened.
 type TopicTraffic struct {
 	Topic           string
@@ -124,53 +115,12 @@ type TopicTraffic struct {
 // Puts returns what was put, by topic; topics without a message are left out.
 func (b *Broker) Puts() (list []TopicTraffic) {
 	for _, t := range b.topics.list() {
-		if n := t.puts.messages.Load(); n > 0 {
-			list = append(list, TopicTraffic{t.name, n, t.puts.bytes.Load()})
+		if n := t.puts.Messages(); n > 0 {
+			list = append(list, TopicTraffic{t.name, n, t.puts.Bytes()})
 		}
 	}
 	return list
-}
-
-// GroupTraffic is what a group did with a topic since the broker was opened, in messages.
-type GroupTraffic struct {
-	Topic, Group                                       string
-	Gets, GetBytes, Pops, Acks, SendBacks, DeadLetters int64
 }
 
 // Consumption returns what groups did, in the order of topics and groups.
-func (b *Broker) Consumption() []GroupTraffic {
-	s := b.stats
-	table := map[topicGroup]*GroupTraffic{}
-	s.mu.RLock()
-	for stat, groups := range s.mu.groups {
-		for key, t := range groups {
-			g := table[key]
-			if g == nil {
-				g = &GroupTraffic{Topic: key.topic, Group: key.group}
-				table[key] = g
-			}
-			n := t.messages.Load()
-			switch groupStat(stat) {
-			case groupGets:
-				g.Gets, g.GetBytes = n, t.bytes.Load()
-			case groupPops:
-				g.Pops = n
-			case groupAcks:
-				g.Acks = n
-			case groupBacks:
-				g.SendBacks = n
-			case groupDead:
-				g.DeadLetters = n
-			}
-		}
-	}
-	s.mu.RUnlock()
-	list := make([]GroupTraffic, 0, len(table))
-	for _, g := range table {
-		list = append(list, *g)
-	}
-	slices.SortFunc(list, func(a, b GroupTraffic) int {
-		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Group, b.Group))
-	})
-	return list
-}
+func (b *Broker) Consumption() []stats.GroupTraffic { return b.stats.Consumption() }

@@ -12,6 +12,7 @@ import (
 	"github.com/rocketlog/rocketlog/broker/filter"
 	"github.com/rocketlog/rocketlog/broker/longpoll"
 	"github.com/rocketlog/rocketlog/broker/pop"
+	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
@@ -305,7 +306,7 @@ func (d *popping) run(resp *remoting.Command) *remoting.Command {
 		}
 	}
 	if err != nil {
-		b.stats.refusal(err)
+		b.stats.Refuse(refusalCause(err))
 		d.Free()
 		c := call{resp: resp}
 		c.fail(err)
@@ -317,13 +318,13 @@ func (d *popping) run(resp *remoting.Command) *remoting.Command {
 		} else {
 			resp.Code, resp.Remark = int32(code), "NO_MESSAGE_IN_QUEUE"
 		}
-		b.stats.missed.Add(1)
+		b.stats.Missed.Add(1)
 	} else {
 		resp.Remark = "FOUND"
-		b.stats.found.Add(1)
-		b.stats.get.add(int64(d.count), int64(d.bytes))
-		b.stats.noteGroup(groupGets, d.topic.name, d.group.GroupName, int64(d.count), int64(d.bytes))
-		b.stats.noteGroup(groupPops, d.topic.name, d.group.GroupName, int64(d.count), int64(d.bytes))
+		b.stats.Found.Add(1)
+		b.stats.Get.Add(int64(d.count), int64(d.bytes))
+		b.stats.NoteGroup(stats.Gets, d.topic.name, d.group.GroupName, int64(d.count), int64(d.bytes))
+		b.stats.NoteGroup(stats.Pops, d.topic.name, d.group.GroupName, int64(d.count), int64(d.bytes))
 		if d.rest > 0 {
 			d.p.waits.WakeGroup(d.topic.name, d.group.GroupName, d.queue)
 		}
@@ -602,7 +603,7 @@ func (d *popping) from() (conn *remoting.Conn, ticket remoting.Ticket, group str
 func (d *popping) restrained() bool { return false }
 
 func (d *popping) later(why string) *remoting.Command {
-	d.p.b.stats.missed.Add(1)
+	d.p.b.stats.Missed.Add(1)
 	resp := remoting.NewResponse(protocol.PollingTimeout, why)
 	d.addHeader(resp)
 	return resp

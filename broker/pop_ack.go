@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"github.com/rocketlog/rocketlog/broker/pop"
+	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -94,7 +95,7 @@ func (p *popper) ackOrdered(t *topic, group string, queue int32, offset, popTime
 	case pop.Stale:
 		return nil
 	}
-	b.stats.noteGroup(groupAcks, t.name, group, 1, 0)
+	b.stats.NoteGroup(stats.Acks, t.name, group, 1, 0)
 	if !b.offsets.pendingReset(t.name, group, queue) {
 		b.offsets.commit(t.name, group, queue, next)
 	}
@@ -171,7 +172,7 @@ func (p *popper) ackEntry(e *protocol.BatchAck, brokerName string) error {
 // acked counts messages that are done, and says what became of the record that says so.
 func (p *popper) acked(r engine.PutResult, t *topic, group string, messages int) error {
 	if r.Status.Stored() {
-		p.b.stats.noteGroup(groupAcks, t.name, group, int64(messages), 0)
+		p.b.stats.NoteGroup(stats.Acks, t.name, group, int64(messages), 0)
 	}
 	return popAnswer(r, p.b.options())
 }

@@ -495,8 +495,8 @@ func (l *reviveLog) again(c *pop.Checkpoint, read messageReader, offset int64) e
 	if !r.Status.Stored() {
 		return &refusal{putCode(r.Status), putRemark(r, b.options())}
 	}
-	b.stats.put.add(1, int64(len(m.Body)))
-	b.stats.revived.Add(1)
+	b.stats.Put.Add(1, int64(len(m.Body)))
+	b.stats.Revived.Add(1)
 	return nil
 }
 

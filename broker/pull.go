@@ -8,6 +8,7 @@ import (
 
 	"github.com/rocketlog/rocketlog/broker/filter"
 	"github.com/rocketlog/rocketlog/broker/longpoll"
+	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
@@ -230,7 +231,7 @@ func (d *pulling) run(resp *remoting.Command, mayHold bool) *remoting.Command {
 		if err == nil {
 			return nil // it is answered when its messages are read
 		}
-		b.stats.refusal(err)
+		b.stats.Refuse(refusalCause(err))
 		d.Free()
 		c := call{resp: resp}
 		c.fail(err)
@@ -252,7 +253,7 @@ func (d *pulling) run(resp *remoting.Command, mayHold bool) *remoting.Command {
 			return nil // the answer to hand out later is another one
 		}
 		if err != nil {
-			b.stats.refusal(err)
+			b.stats.Refuse(refusalCause(err))
 			d.Free()
 			c := call{resp: resp}
 			c.fail(err)
@@ -315,12 +316,12 @@ func (d *pulling) code() protocol.ResponseCode {
 func (d *pulling) count(code protocol.ResponseCode) {
 	s := d.p.b.stats
 	if code != protocol.Success {
-		s.missed.Add(1)
+		s.Missed.Add(1)
 		return
 	}
-	s.found.Add(1)
-	s.get.add(int64(d.res.Count), int64(d.res.Bytes))
-	s.noteGroup(groupGets, d.topic.name, d.group.GroupName, int64(d.res.Count), int64(d.res.Bytes))
+	s.Found.Add(1)
+	s.Get.Add(int64(d.res.Count), int64(d.res.Bytes))
+	s.NoteGroup(stats.Gets, d.topic.name, d.group.GroupName, int64(d.res.Count), int64(d.res.Bytes))
 }
 
 func (d *pulling) addHeader(resp *remoting.Command) {

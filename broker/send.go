@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
@@ -107,8 +108,8 @@ func (s *sender) handle(conn *remoting.Conn, req *remoting.Command, mayWait bool
 
 // refused answers a send that did not reach the store.
 func (s *sender) refused(err error) *remoting.Command {
-	s.b.stats.refused.Add(1)
-	s.b.stats.refusal(err)
+	s.b.stats.Refused.Add(1)
+	s.b.stats.Refuse(refusalCause(err))
 	c := call{resp: remoting.NewResponse(protocol.Success, "")}
 	c.fail(err)
 	s.addTrace(c.resp)
@@ -347,7 +348,7 @@ func (d *sending) checkRetry(req *remoting.Command, o *Options) error {
 	if err != nil {
 		return err
 	}
-	b.stats.noteGroup(groupDead, d.topic.name, group, 1, 0)
+	b.stats.NoteGroup(stats.DeadLetters, d.topic.name, group, 1, 0)
 	d.msg.Topic, d.msg.QueueID = dlq.name, 0
 	d.header.Properties = message.Properties(d.header.Properties).Set(message.PropertyDelayLevel, "-1")
 	d.facts.scan(d.header.Properties)
@@ -398,8 +399,8 @@ func (d *sending) PutDone(r engine.PutResult) {
 	if r.Status.Stored() {
 		d.count(r)
 	} else {
-		s.b.stats.refused.Add(1)
-		s.b.stats.refusal(refuse(putCode(r.Status), "[%v]", r.Status))
+		s.b.stats.Refused.Add(1)
+		s.b.stats.Refuse(r.Status.String())
 	}
 	if d.ticket.Oneway {
 		d.free()
@@ -426,8 +427,8 @@ func (d *sending) PutDone(r engine.PutResult) {
 }
 
 func (d *sending) count(r engine.PutResult) {
-	d.topic.puts.add(d.messages, int64(r.Size))
-	d.s.b.stats.put.add(d.messages, int64(r.Size))
+	d.topic.puts.Add(d.messages, int64(r.Size))
+	d.s.b.stats.Put.Add(d.messages, int64(r.Size))
 }
 
 // messageIDs are the offset ids of what was stored, with commas between.

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 
+	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -53,9 +54,9 @@ func (b *Broker) sendBack(c *call) error {
 	if r := b.put(m); r.Status != engine.PutOK {
 		return refuse(protocol.SystemError, "%s", putRemark(r, o))
 	}
-	b.stats.noteGroup(groupBacks, back, h.Group, 1, 0)
+	b.stats.NoteGroup(stats.SendBacks, back, h.Group, 1, 0)
 	if m.Topic == message.DLQTopic(config.GroupName) {
-		b.stats.noteGroup(groupDead, back, h.Group, 1, 0)
+		b.stats.NoteGroup(stats.DeadLetters, back, h.Group, 1, 0)
 	}
 	return nil
 }

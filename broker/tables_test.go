@@ -537,55 +537,6 @@ func TestProducerTable(t *testing.T) {
 	}
 }
 
-func TestStatistics(t *testing.T) {
-	c := newClock()
-	f, _ := memoryFile(t, "topics.json")
-	topics := newTopicTable(f, testOptions(""), 1)
-	s := newStats(c.now())
-	e := topics.get("SELF_TEST_TOPIC")
-	for range 12 { // two minutes at ten messages in each ten seconds
-		for range 5 {
-			e.puts.add(2, 100)
-			s.put.add(2, 100)
-		}
-		c.pass(sampleEvery)
-		s.sample(c.now(), topics.list())
-	}
-	minute, hour, _, ok := s.windows(statTopicPutNums, "SELF_TEST_TOPIC", topics, c.now().UnixMilli())
-	if !ok || minute.sum != 60 || minute.perSecond() != 1 || minute.perTime() != 2 {
-		t.Errorf("minute %+v, %v a second", minute, minute.perSecond())
-	}
-	if hour.sum < 100 {
-		t.Errorf("hour %+v", hour)
-	}
-	size, _, _, _ := s.windows(statTopicPutSize, "SELF_TEST_TOPIC", topics, c.now().UnixMilli())
-	if size.sum != 60*50 {
-		t.Errorf("sizes %+v", size)
-	}
-	if _, _, _, ok := s.windows(statTopicPutNums, "TBW102", topics, 0); ok {
-		t.Error("a statistic of what never happened")
-	}
-	if _, _, _, ok := s.windows("NOTHING", "x", topics, 0); ok {
-		t.Error("an unknown statistic")
-	}
-	snap := s.snapshot(c.now().UnixMilli())
-	if snap.puts != 120 || snap.put[0] != 1 || snap.put[1] != 1 || snap.put[2] != 1 {
-		t.Errorf("snapshot %+v", snap)
-	}
-	for n := range int64(3) {
-		c.pass(sampleEvery)
-		s.sampleTimer(c.now(), 100*n, 50*n)
-	}
-	if snap := s.snapshot(c.now().UnixMilli()); snap.taken[0] != 10 || snap.delivered[0] != 5 {
-		t.Errorf("the timer takes %v and delivers %v", snap.taken, snap.delivered)
-	}
-	c.pass(24 * time.Hour)
-	s.sample(c.now(), nil)
-	if snap := s.snapshot(c.now().UnixMilli()); snap.putMorning != 120 {
-		t.Errorf("the morning's count is %d", snap.putMorning)
-	}
-}
-
 func TestPropertyFacts(t *testing.T) {
 	p := func(pairs ...string) (p message.Properties) {
 		for i := 0; i < len(pairs); i += 2 {

@@ -350,9 +350,9 @@ func (p timerPut) PutDone(r engine.PutResult) {
 		p.done.PutDone(timer.Outcome{}) // nothing of the own log has to be durable for it
 	case r.Status.Stored():
 		if p.topic != nil {
-			p.topic.puts.add(1, int64(r.Size))
+			p.topic.puts.Add(1, int64(r.Size))
 		}
-		p.q.b.stats.put.add(1, int64(r.Size))
+		p.q.b.stats.Put.Add(1, int64(r.Size))
 		p.done.PutDone(timer.Outcome{End: r.PhyOffset + message.PhyOffset(r.Size)})
 	case r.Status == engine.MessageIllegal || r.Status == engine.PropertiesSizeExceeded:
 		p.done.PutDone(timer.Outcome{Err: fmt.Errorf("%w: %v: %w", timer.ErrRefused, r.Status, r.Err)})

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
@@ -43,7 +44,7 @@ type topic struct {
 	name   string
 	config atomic.Pointer[protocol.TopicConfig] // never changed in place
 
-	puts traffic
+	puts stats.Traffic
 
 	// light says that the topic is a light queue's, made for one request.
 	light bool
@@ -273,6 +274,24 @@ func (t *topicTable) list() []*topic {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return slices.SortedFunc(maps.Values(t.mu.table), func(a, b *topic) int { return cmp.Compare(a.name, b.name) })
+}
+
+// puts are the counters of what was put to each topic, putsTo those of one, nil if there is no such topic.
+func (t *topicTable) puts() iter.Seq[*stats.Traffic] {
+	return func(yield func(*stats.Traffic) bool) {
+		for _, e := range t.list() {
+			if !yield(&e.puts) {
+				return
+			}
+		}
+	}
+}
+
+func (t *topicTable) putsTo(name string) *stats.Traffic {
+	if e := t.get(name); e != nil {
+		return &e.puts
+	}
+	return nil
 }
 
 func (t *topicTable) snapshot() *topicsFile {

@@ -43,6 +43,7 @@ var rules = []rule{
 	{layer: 2, pkg: "remoting/acl", uses: []string{"remoting"}},
 	{layer: 2, pkg: "broker/filter", uses: []string{"message"}},
 	{layer: 2, pkg: "broker/pop", uses: []string{"message"}},
+	{layer: 2, pkg: "broker/stats", uses: []string{"message"}},
 	{layer: 2, pkg: "broker/transaction", uses: []string{"message"}},
 
 	{layer: 3, pkg: "commitlog", uses: storage},
