@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/rocketlog/rocketlog/broker/pop"
+	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -34,7 +35,7 @@ const (
 // kept in config/messageRequestMode.json.
 type assigner struct {
 	b     *Broker
-	saver *saver
+	saver *state.Saver
 
 	mu struct {
 		sync.Mutex
@@ -49,16 +50,16 @@ type knownRoute struct {
 	at     time.Time
 }
 
-func newAssigner(b *Broker, file stateFile) *assigner {
+func newAssigner(b *Broker, file state.File) *assigner {
 	a := &assigner{b: b}
 	a.mu.modes = map[topicGroup]protocol.SetMessageRequestModeRequestBody{}
 	a.mu.routes = map[string]knownRoute{}
-	a.saver = newSaver(file, func() any { return a.snapshot() })
+	a.saver = state.NewSaver(file, func() any { return a.snapshot() })
 	return a
 }
 
 func (a *assigner) load() error {
-	file, err := loadState[protocol.MessageRequestModeSerializeWrapper](a.saver.file)
+	file, err := state.Load[protocol.MessageRequestModeSerializeWrapper](a.saver.File)
 	if file != nil {
 		a.mu.modes = modesOf(file)
 	}
@@ -85,7 +86,7 @@ func (a *assigner) replace(file *protocol.MessageRequestModeSerializeWrapper) er
 	if same {
 		return nil
 	}
-	return a.saver.save()
+	return a.saver.Save()
 }
 
 func (a *assigner) snapshot() *protocol.MessageRequestModeSerializeWrapper {
@@ -124,7 +125,7 @@ func (a *assigner) setMode(c *call) error {
 	a.mu.Lock()
 	a.mu.modes[topicGroup{mode.Topic, group.GroupName}] = mode
 	a.mu.Unlock()
-	return a.saver.save()
+	return a.saver.Save()
 }
 
 // modes handles GET_ALL_MESSAGE_REQUEST_MODE.

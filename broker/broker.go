@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/rocketlog/rocketlog/broker/longpoll"
+	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
@@ -56,6 +57,8 @@ type Broker struct {
 
 	transactions *transactor
 	timers       *timers
+
+	persisters []*state.Persister
 
 	server *remoting.Server // the main port
 	fast   *remoting.Server // two below: no pulls
@@ -151,33 +154,36 @@ func (b *Broker) open(o *Options) error {
 	if err != nil {
 		return err
 	}
-	state := func(name string) stateFile {
-		return newStateFile(o.FS, filepath.Join(o.StorePathRootDir, "config", name))
+	file := func(name string) state.File {
+		return state.NewFile(o.FS, filepath.Join(o.StorePathRootDir, "config", name))
 	}
 	if err := o.FS.MkdirAll(filepath.Join(o.StorePathRootDir, "config"), 0o755); err != nil {
 		return err
 	}
 	now := b.now()
 	millis := func() int64 { return b.now().UnixMilli() }
-	b.topics = newTopicTable(state("topics.json"), o, now.UnixMilli())
-	b.topics.mappings = state("topicQueueMapping.json")
-	b.groups = newGroupTable(state("subscriptionGroup.json"), o, now.UnixMilli())
-	b.offsets = newOffsetTable(state("consumerOffset.json"), o, millis)
-	if o.EnableLmq {
-		before := b.offsets.saver.file
-		b.offsets.saver.file, b.offsets.before = state("lmqConsumerOffset.json"), &before
-	}
+	b.topics = newTopicTable(file("topics.json"), o, now.UnixMilli())
+	b.topics.mappings = file("topicQueueMapping.json")
+	b.groups = newGroupTable(file("subscriptionGroup.json"), o, now.UnixMilli())
+	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+	offsets := b.persister("consumerOffset.json", ms(o.FlushConsumerOffsetInterval), func() error { return b.offsets.persist() })
+	b.offsets = b.newOffsets(file, o, offsets.Arm)
 	b.expressions = newExpressionCache()
-	b.filters = newFilterTable(state("consumerFilter.json"), millis)
-	b.locks = newLockTable(state("queueLocks.json"), b.now)
+	filters := b.persister("consumerFilter.json", filterPersistDelay, func() error { return b.filters.persist() })
+	b.filters = newFilterTable(file("consumerFilter.json"), millis, filters.Arm)
+	locks := b.persister("queueLocks.json", persistLocks, func() error { return b.locks.persist() })
+	b.locks = newLockTable(file("queueLocks.json"), b.now, locks.Arm)
 	b.stats, b.lags = stats.New(now), newLagTable()
 	b.producers = newProducerTable(b.now)
 	b.consumers = newConsumerTable(b.now, b.notifyMembers)
 	b.holds = longpoll.NewPulls(o.MaxPullHolds, b.now)
-	b.timers = newTimers(b, state("timermetrics"))
-	b.schedule = newScheduler(state("delayOffset.json"), levels, b.now, b.log)
-	b.assigner = newAssigner(b, state("messageRequestMode.json"))
-	b.popper = newPopper(b, o, state("consumerOrderInfo.json"))
+	counts := b.persister("timermetrics", timerMetricsDelay, func() error { return b.timers.persist() })
+	b.timers = newTimers(b, file("timermetrics"), counts.Arm)
+	delays := b.persister("delayOffset.json", ms(o.FlushDelayOffsetInterval), func() error { return b.schedule.persist() })
+	b.schedule = newScheduler(file("delayOffset.json"), levels, b.now, b.log, delays.Arm)
+	b.assigner = newAssigner(b, file("messageRequestMode.json"))
+	orders := b.persister("consumerOrderInfo.json", persistOrders, func() error { return b.popper.orders.persist() })
+	b.popper = newPopper(b, o, file("consumerOrderInfo.json"), orders.Arm)
 	if err := b.openStore(o); err != nil {
 		b.holds.Close()
 		b.popper.waits.Close()
@@ -208,6 +214,17 @@ func (b *Broker) open(o *Options) error {
 	}
 	b.topics.changed = b.registrar.kick
 	return nil
+}
+
+// newOffsets makes the table of offsets. Where there are light queues it has, as Java's, another file.
+func (b *Broker) newOffsets(file func(name string) state.File, o *Options, armed func()) *offsetTable {
+	kept := file("consumerOffset.json")
+	opts := offsetOptions{versionStep: o.ConsumerOffsetUpdateVersionStep, light: o.EnableLmq, following: o.BrokerRole == slaveRole}
+	if o.EnableLmq {
+		before := kept
+		kept, opts.before = file("lmqConsumerOffset.json"), &before
+	}
+	return newOffsetTable(kept, opts, func() int64 { return b.now().UnixMilli() }, armed)
 }
 
 // openStore opens the store; its events are logged and wake those who wait.
@@ -284,7 +301,7 @@ func (b *Broker) arrived(a engine.Arrival) {
 	}
 }
 
-// loadState reads the state files. One that is damaged beyond its backup is as one that is not there: the broker starts,
+// state.Load reads the state files. One that is damaged beyond its backup is as one that is not there: the broker starts,
 // and says so. In place of a damaged one its state is written at once, as there is no other generation of it than one.
 func (b *Broker) loadState() {
 	damaged := false
@@ -372,61 +389,18 @@ func (b *Broker) connClosed(c *remoting.Conn, reason error) {
 	b.log.Debug("connection closed", "client", c.RemoteAddr(), "reason", reason)
 }
 
-// startPersisters starts the goroutines that write state some time after it changed.
+// persister has a state file written some time after its table was armed, once the broker serves.
+func (b *Broker) persister(name string, delay time.Duration, persist func() error) *state.Persister {
+	p := state.NewPersister(delay, persist, func(err error) {
+		b.log.Error("state file cannot be written; tried again", "file", name, "error", err)
+	})
+	b.persisters = append(b.persisters, p)
+	return p
+}
+
 func (b *Broker) startPersisters() {
-	o := b.options()
-	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
-	offsets := &persister{b: b, name: "consumerOffset.json", delay: ms(o.FlushConsumerOffsetInterval), persist: b.offsets.persist}
-	delays := &persister{b: b, name: "delayOffset.json", delay: ms(o.FlushDelayOffsetInterval), persist: b.schedule.persist}
-	filters := &persister{b: b, name: "consumerFilter.json", delay: filterPersistDelay, persist: b.filters.persist}
-	orders := &persister{b: b, name: "consumerOrderInfo.json", delay: persistOrders, persist: b.popper.orders.persist}
-	locks := &persister{b: b, name: "queueLocks.json", delay: persistLocks, persist: b.locks.persist}
-	counts := &persister{b: b, name: "timermetrics", delay: timerMetricsDelay, persist: b.timers.persist, armed: b.timers.changed}
-	for _, p := range []*persister{offsets, delays, filters, orders, locks, counts} {
-		if p.armed == nil {
-			p.armed = make(chan struct{}, 1)
-		}
-		b.done.Add(1)
-		go p.run()
-	}
-	b.offsets.armed, b.schedule.armed, b.filters.armed, b.popper.orders.armed = offsets.arm, delays.arm, filters.arm, orders.arm
-	b.locks.armed = locks.arm
-}
-
-// A persister writes a table's state some time after it changed. It sleeps while nothing does.
-type persister struct {
-	b       *Broker
-	name    string
-	delay   time.Duration
-	persist func() error
-	armed   chan struct{}
-}
-
-// arm has the state written when the delay is over.
-func (p *persister) arm() {
-	select {
-	case p.armed <- struct{}{}:
-	default:
-	}
-}
-
-func (p *persister) run() {
-	defer p.b.done.Done()
-	for {
-		select {
-		case <-p.b.stop:
-			return
-		case <-p.armed:
-		}
-		select {
-		case <-p.b.stop:
-			return
-		case <-time.After(p.delay):
-		}
-		if err := p.persist(); err != nil {
-			p.b.log.Error("state file cannot be written; tried again", "file", p.name, "error", err)
-			p.arm()
-		}
+	for _, p := range b.persisters {
+		b.done.Go(func() { p.Run(b.stop) })
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rocketlog/rocketlog/broker/filter"
+	"github.com/rocketlog/rocketlog/broker/state"
 )
 
 // filterPersistDelay is the time from a change to its being durable, as in Java.
@@ -21,7 +22,7 @@ const loadedDeathAge = 30_000
 // Pulls do not look here: what they evaluate comes with the subscription. The file is for a Java broker that takes the
 // store over, and for who wants to know how a group that is gone has filtered.
 type filterTable struct {
-	file  stateFile
+	file  state.File
 	now   func() int64 // ms
 	armed func()       // called when there is something to persist
 
@@ -61,8 +62,8 @@ type filtersOfTopic struct {
 	Topic           string                 `json:"topic"`
 }
 
-func newFilterTable(file stateFile, now func() int64) *filterTable {
-	t := &filterTable{file: file, now: now, armed: func() {}}
+func newFilterTable(file state.File, now func() int64, armed func()) *filterTable {
+	t := &filterTable{file: file, now: now, armed: armed}
 	t.mu.groups = map[string]map[string]*filterData{}
 	return t
 }
@@ -188,7 +189,7 @@ func (t *filterTable) remove(group string) {
 }
 
 func (t *filterTable) load() error {
-	file, complaint := loadState[filtersFile](t.file)
+	file, complaint := state.Load[filtersFile](t.file)
 	if file == nil {
 		return complaint
 	}
@@ -232,7 +233,7 @@ func (t *filterTable) snapshot() *filtersFile {
 	return file
 }
 
-func (t *filterTable) persist() error { return t.file.write(t.snapshot()) }
+func (t *filterTable) persist() error { return t.file.Write(t.snapshot()) }
 
 // The dimensions of Java's bloom filter by its defaults: an error rate of 20 % among 32 consumers.
 const (

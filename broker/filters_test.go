@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rocketlog/rocketlog/broker/state"
+	"github.com/rocketlog/rocketlog/broker/state/statetest"
 	"github.com/rocketlog/rocketlog/internal/golden"
 	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/remoting"
@@ -117,9 +119,9 @@ func TestLongPollingWakesBySQL(t *testing.T) {
 
 func TestFilterTable(t *testing.T) {
 	now := int64(1000)
-	f, _ := memoryFile(t, "consumerFilter.json")
+	f, _ := statetest.File(t, "consumerFilter.json")
 	open := func() *filterTable {
-		table := newFilterTable(f, func() int64 { return now })
+		table := newFilterTable(f, func() int64 { return now }, func() {})
 		if err := table.load(); err != nil {
 			t.Fatal(err)
 		}
@@ -189,8 +191,8 @@ func TestFilterTable(t *testing.T) {
 // Java's file loads, and what is saved again means the same; the bits of a new filter are those that Java gave it.
 func TestGoldenFilters(t *testing.T) {
 	root := golden.Store(t, golden.Clean)
-	f := newStateFile(vfs.OS, filepath.Join(root, "config", "consumerFilter.json"))
-	table := newFilterTable(f, func() int64 { return 0 })
+	f := state.NewFile(vfs.OS, filepath.Join(root, "config", "consumerFilter.json"))
+	table := newFilterTable(f, func() int64 { return 0 }, func() {})
 	if err := table.load(); err != nil {
 		t.Fatal(err)
 	}

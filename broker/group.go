@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
@@ -22,7 +23,7 @@ var systemGroups = []string{
 
 // groupTable is the table of consumer groups (Java's SubscriptionGroupManager), kept in config/subscriptionGroup.json.
 type groupTable struct {
-	saver *saver
+	saver *state.Saver
 	light bool // groups of light queues are there without being in the table
 
 	mu struct {
@@ -51,12 +52,12 @@ func (e *groupEntry) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-func newGroupTable(file stateFile, o *Options, now int64) *groupTable {
+func newGroupTable(file state.File, o *Options, now int64) *groupTable {
 	t := &groupTable{light: o.EnableLmq}
 	t.mu.table = map[string]*protocol.SubscriptionGroupConfig{}
 	t.mu.forbidden = map[string]map[string]int32{}
 	t.mu.version.Timestamp = now
-	t.saver = newSaver(file, func() any { return t.snapshot() })
+	t.saver = state.NewSaver(file, func() any { return t.snapshot() })
 	for _, name := range systemGroups {
 		t.mu.table[name] = protocol.NewSubscriptionGroupConfig(name)
 	}
@@ -65,7 +66,7 @@ func newGroupTable(file stateFile, o *Options, now int64) *groupTable {
 
 // load adds what the file has.
 func (t *groupTable) load() error {
-	file, err := loadState[groupsFile](t.saver.file)
+	file, err := state.Load[groupsFile](t.saver.File)
 	if file == nil {
 		return err
 	}
@@ -125,7 +126,7 @@ func (t *groupTable) findOrCreate(name string, o *Options, now int64) (*protocol
 	t.mu.table[name] = c
 	t.nextVersion(now)
 	t.mu.Unlock()
-	return c, t.saver.save()
+	return c, t.saver.Save()
 }
 
 // update sets configurations that an administrator gives.
@@ -139,7 +140,7 @@ func (t *groupTable) update(configs []*protocol.SubscriptionGroupConfig, now int
 	}
 	t.nextVersion(now)
 	t.mu.Unlock()
-	return t.saver.save()
+	return t.saver.Save()
 }
 
 // remove forgets the group.
@@ -152,7 +153,7 @@ func (t *groupTable) remove(name string, now int64) error {
 	delete(t.mu.table, name)
 	t.nextVersion(now)
 	t.mu.Unlock()
-	return t.saver.save()
+	return t.saver.Save()
 }
 
 // forbid takes the topic from the group's readers, or gives it back.
@@ -180,7 +181,7 @@ func (t *groupTable) forbid(group, topic string, readable bool, now int64) error
 	}
 	t.nextVersion(now)
 	t.mu.Unlock()
-	return t.saver.save()
+	return t.saver.Save()
 }
 
 // readForbidden reports whether the group may not read the topic.

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
 
@@ -20,7 +21,7 @@ const persistLocks = 10 * time.Second
 // noticed nothing, goes on for up to 30 s. Then messages are consumed out of order.
 type lockTable struct {
 	now   func() time.Time
-	saver *saver
+	saver *state.Saver
 	armed func() // called without lock when a clean table gets dirty
 
 	mu struct {
@@ -46,16 +47,16 @@ type savedLock struct {
 	Until  int64                 `json:"until"` // ms
 }
 
-func newLockTable(file stateFile, now func() time.Time) *lockTable {
-	t := &lockTable{now: now, armed: func() {}}
+func newLockTable(file state.File, now func() time.Time, armed func()) *lockTable {
+	t := &lockTable{now: now, armed: armed}
 	t.mu.groups = map[string]map[protocol.MessageQueue]queueLock{}
-	t.saver = newSaver(file, func() any { return t.snapshot() })
+	t.saver = state.NewSaver(file, func() any { return t.snapshot() })
 	return t
 }
 
 // load reads the locks that hold.
 func (t *lockTable) load() error {
-	file, err := loadState[locksFile](t.saver.file)
+	file, err := state.Load[locksFile](t.saver.File)
 	if file == nil {
 		return err
 	}
@@ -84,7 +85,7 @@ func (t *lockTable) snapshot() *locksFile {
 }
 
 // persist makes what changed so far durable, if anything did since the last time.
-func (t *lockTable) persist() error { return t.saver.saveDirty(&t.mu, &t.mu.dirty) }
+func (t *lockTable) persist() error { return t.saver.SaveDirty(&t.mu, &t.mu.dirty) }
 
 // heldLocked returns the group's locks.
 func (t *lockTable) heldLocked(group string) map[protocol.MessageQueue]queueLock {
@@ -99,7 +100,7 @@ func (t *lockTable) heldLocked(group string) map[protocol.MessageQueue]queueLock
 // changed has a change made durable: at once if it is of an owner.
 func (t *lockTable) changed(ofOwner bool) error {
 	if ofOwner {
-		return t.saver.save()
+		return t.saver.Save()
 	}
 	t.mu.Lock()
 	arm := !t.mu.dirty

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
@@ -17,12 +18,9 @@ const groupSeparator = "@"
 // config/consumerOffset.json, or where there are light queues, as by Java, in lmqConsumerOffset.json. Commits are durable only with the next persist: a consumer may see again what it
 // committed since, never miss anything.
 type offsetTable struct {
-	saver       *saver
-	versionStep int64
-	light       bool       // there are light queues
-	following   bool       // a slave's: commits are noted as such
-	before      *stateFile // read where there is no file yet
-	now         func() int64
+	offsetOptions
+	saver *state.Saver
+	now   func() int64
 
 	mu struct {
 		sync.RWMutex
@@ -31,7 +29,7 @@ type offsetTable struct {
 		commits int64
 		dirty   bool
 	}
-	armed func() // called without lock when a commit makes a clean table dirty
+	armed func()
 }
 
 // topicGroup is a key without the concatenation that the file has.
@@ -55,18 +53,28 @@ type offsetsFile struct {
 	LightOffsets  map[string]int64           `json:"lmqOffsetTable,omitempty"` // of groups of light queues, in their only queue
 }
 
-func newOffsetTable(file stateFile, o *Options, now func() int64) *offsetTable {
-	t := &offsetTable{versionStep: max(o.ConsumerOffsetUpdateVersionStep, 1), following: o.BrokerRole == slaveRole, light: o.EnableLmq, now: now, armed: func() {}}
+// offsetOptions say how the offsets of a broker are kept.
+type offsetOptions struct {
+	versionStep int64       // commits per data version
+	light       bool        // there are light queues
+	following   bool        // a slave's: commits are noted as such
+	before      *state.File // read where there is no file yet
+}
+
+// newOffsetTable returns an empty table. armed is called without lock when a commit makes a clean table dirty.
+func newOffsetTable(file state.File, o offsetOptions, now func() int64, armed func()) *offsetTable {
+	t := &offsetTable{offsetOptions: o, now: now, armed: armed}
+	t.versionStep = max(t.versionStep, 1)
 	t.mu.table = map[topicGroup]*queueOffsets{}
 	t.mu.version.Timestamp = now()
-	t.saver = newSaver(file, func() any { return t.snapshot() })
+	t.saver = state.NewSaver(file, func() any { return t.snapshot() })
 	return t
 }
 
 func (t *offsetTable) load() error {
-	file, err := loadState[offsetsFile](t.saver.file)
+	file, err := state.Load[offsetsFile](t.saver.File)
 	if file == nil && err == nil && t.before != nil {
-		file, err = loadState[offsetsFile](*t.before)
+		file, err = state.Load[offsetsFile](*t.before)
 	}
 	if file == nil {
 		return err
@@ -290,7 +298,7 @@ func (t *offsetTable) forget(drop func(topic, group string) bool) {
 
 // persist makes what was committed so far durable, if anything was since the last time.
 func (t *offsetTable) persist() error {
-	return t.saver.saveDirty(&t.mu, &t.mu.dirty)
+	return t.saver.SaveDirty(&t.mu, &t.mu.dirty)
 }
 
 func (t *offsetTable) snapshot() *offsetsFile {

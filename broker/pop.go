@@ -12,6 +12,7 @@ import (
 	"github.com/rocketlog/rocketlog/broker/filter"
 	"github.com/rocketlog/rocketlog/broker/longpoll"
 	"github.com/rocketlog/rocketlog/broker/pop"
+	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
@@ -47,9 +48,9 @@ type popper struct {
 	locks [popLocks]sync.Mutex // over offset, read and checkpoint of a queue; before all other locks
 }
 
-func newPopper(b *Broker, o *Options, orders stateFile) *popper {
+func newPopper(b *Broker, o *Options, orders state.File, armed func()) *popper {
 	p := &popper{b: b, log: newReviveLog(b, o), waits: longpoll.NewPops(o.MaxPopPollingSize, o.PopPollingSize, b.now), seed: maphash.MakeSeed()}
-	p.orders = newOrderTable(b, orders, p.waits.WakeGroup)
+	p.orders = newOrderTable(b, orders, armed, p.waits.WakeGroup)
 	return p
 }
 

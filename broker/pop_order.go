@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rocketlog/rocketlog/broker/pop"
+	"github.com/rocketlog/rocketlog/broker/state"
 )
 
 // orderIdle is the time after which the batch of a queue that nobody consumes is forgotten.
@@ -17,7 +18,7 @@ const orderIdle = 24 * time.Hour
 // message that its committed offset does not cover, in order.
 type orderTable struct {
 	b     *Broker
-	saver *saver
+	saver *state.Saver
 	armed func() // called without lock when a clean table gets dirty
 	wake  func(topic, group string, queue int32)
 
@@ -40,16 +41,16 @@ type ordersFile struct {
 	Table map[string]map[int32]*pop.Batch `json:"table"`
 }
 
-func newOrderTable(b *Broker, file stateFile, wake func(string, string, int32)) *orderTable {
-	t := &orderTable{b: b, armed: func() {}, wake: wake, sooner: make(chan struct{}, 1)}
+func newOrderTable(b *Broker, file state.File, armed func(), wake func(string, string, int32)) *orderTable {
+	t := &orderTable{b: b, armed: armed, wake: wake, sooner: make(chan struct{}, 1)}
 	t.mu.orders = pop.NewOrders()
 	t.mu.queued = map[pop.OrderKey]int64{}
-	t.saver = newSaver(file, func() any { return t.snapshot() })
+	t.saver = state.NewSaver(file, func() any { return t.snapshot() })
 	return t
 }
 
 func (t *orderTable) load() error {
-	file, err := loadState[ordersFile](t.saver.file)
+	file, err := state.Load[ordersFile](t.saver.File)
 	if file == nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func (t *orderTable) snapshot() *ordersFile {
 
 // persist makes what changed so far durable, if anything did since the last time.
 func (t *orderTable) persist() error {
-	return t.saver.saveDirty(&t.mu, &t.mu.dirty)
+	return t.saver.SaveDirty(&t.mu, &t.mu.dirty)
 }
 
 // unlock ends a change of the queue's batch: it is to be persisted, and pops that wait for the queue are woken when it is

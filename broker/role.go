@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/ha"
 	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
@@ -29,7 +30,7 @@ type role struct {
 
 // roleKeeper keeps the role of a broker.
 type roleKeeper struct {
-	file   stateFile
+	file   state.File
 	epochs *ha.EpochFile
 	id     int64 // the broker's own
 
@@ -47,7 +48,7 @@ var errSameEpoch = errors.New("a broker's role was changed under the epoch that 
 // openRole reads the role that is noted, in place of which comes that of the settings if their epoch is higher.
 func openRole(o *Options) (*roleKeeper, error) {
 	k := &roleKeeper{
-		file:   newStateFile(o.FS, filepath.Join(o.StorePathRootDir, "config", "autoSwitchRole.json")),
+		file:   state.NewFile(o.FS, filepath.Join(o.StorePathRootDir, "config", "autoSwitchRole.json")),
 		epochs: ha.NewEpochFile(o.FS, o.StorePathRootDir),
 		id:     o.BrokerID, changed: make(chan struct{}, 1),
 	}
@@ -97,7 +98,7 @@ func (k *roleKeeper) write(r role) error {
 }
 
 func (k *roleKeeper) writeLocked(r role) error {
-	if err := k.file.write(&r); err != nil {
+	if err := k.file.Write(&r); err != nil {
 		return err
 	}
 	k.mu.role = r

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -68,7 +69,7 @@ type scheduler struct {
 	levels []time.Duration
 	now    func() time.Time
 	log    *slog.Logger
-	file   stateFile
+	file   state.File
 	armed  func() // called when there is something to persist
 
 	progress *delayProgress // nil: there is none
@@ -98,9 +99,9 @@ type delayOffsetsFile struct {
 }
 
 // newScheduler returns a scheduler that may be told of arrivals; its store is set before it is loaded and started.
-func newScheduler(file stateFile, levels []time.Duration, now func() time.Time, log *slog.Logger) *scheduler {
+func newScheduler(file state.File, levels []time.Duration, now func() time.Time, log *slog.Logger, armed func()) *scheduler {
 	s := &scheduler{
-		file: file, levels: levels, now: now, log: log, armed: func() {},
+		file: file, levels: levels, now: now, log: log, armed: armed,
 		state: make([]levelState, len(levels)+1), wake: make(chan struct{}, 1),
 	}
 	s.mu.offsets = map[int32]int64{}
@@ -110,7 +111,7 @@ func newScheduler(file stateFile, levels []time.Duration, now func() time.Time, 
 
 // load reads how far the levels are delivered, and brings it within what the store has.
 func (s *scheduler) load() error {
-	file, err := loadState[delayOffsetsFile](s.file)
+	file, err := state.Load[delayOffsetsFile](s.file)
 	if file != nil {
 		s.mu.version = file.DataVersion
 		maps.Copy(s.mu.offsets, file.OffsetTable)
@@ -455,7 +456,7 @@ func (s *scheduler) persist() error {
 	file := s.snapshot() // before the flush, which must cover it
 	err := s.store.Flush()
 	if err == nil {
-		err = s.file.write(file)
+		err = s.file.Write(file)
 	}
 	if err != nil {
 		s.mu.Lock()

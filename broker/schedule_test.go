@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/state"
+	"github.com/rocketlog/rocketlog/broker/state/statetest"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/internal/histories"
 	"github.com/rocketlog/rocketlog/message"
@@ -137,8 +139,8 @@ func (s *memoryStore) taken() []deliveredMessage {
 }
 
 func newTestScheduler(t *testing.T, store scheduleStore, levels ...time.Duration) *scheduler {
-	f, _ := memoryFile(t, "delayOffset.json")
-	s := newScheduler(f, levels, time.Now, slog.New(slog.DiscardHandler))
+	f, _ := statetest.File(t, "delayOffset.json")
+	s := newScheduler(f, levels, time.Now, slog.New(slog.DiscardHandler), func() {})
 	s.store = store
 	return s
 }
@@ -271,7 +273,7 @@ func TestScheduleAcrossCrashes(t *testing.T) {
 var historySchedule = []time.Duration{time.Second, 3 * time.Second, 20 * time.Second}
 
 func scheduleHistory(t *testing.T, rng *rand.Rand) {
-	f, fsys := memoryFile(t, "delayOffset.json")
+	f, fsys := statetest.File(t, "delayOffset.json")
 	store := newMemoryStore()
 	due, seen := map[string]int64{}, map[string]int{}
 	last := make([]int, len(historySchedule)+1) // by level, the number that came last
@@ -295,7 +297,7 @@ func scheduleHistory(t *testing.T, rng *rand.Rand) {
 	}
 	var s *scheduler
 	open := func() {
-		s = newScheduler(newStateFile(fsys, f.Name()), historySchedule, time.Now, slog.New(slog.DiscardHandler))
+		s = newScheduler(state.NewFile(fsys, f.Name()), historySchedule, time.Now, slog.New(slog.DiscardHandler), func() {})
 		s.store = store
 		var err error
 		if s.progress, err = openDelayProgress(fsys, "/store/delayprogress", store.end); err != nil {

@@ -260,7 +260,7 @@ func (t *groupTable) replace(table map[string]*groupEntry, forbidden map[string]
 	t.mu.forbidden = forbidden
 	t.nextVersion(now)
 	t.mu.Unlock()
-	return t.saver.save()
+	return t.saver.Save()
 }
 
 func (s *slaveSync) copyModes(addr string) error {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/ha"
 	"github.com/rocketlog/rocketlog/internal/golden"
@@ -94,18 +95,21 @@ func fullStore(t *testing.T) *Options {
 	if err := os.MkdirAll(filepath.Join(o.StorePathRootDir, "config"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	config := func(name string) stateFile {
-		return newStateFile(vfs.OS, filepath.Join(o.StorePathRootDir, "config", name))
+	config := func(name string) state.File {
+		return state.NewFile(vfs.OS, filepath.Join(o.StorePathRootDir, "config", name))
 	}
 	epochs := ha.NewEpochFile(vfs.OS, o.StorePathRootDir)
 	old := config("consumerOffset.json") // that of before light queues were switched on
 	mappings, role1 := config("topicQueueMapping.json"), config("autoSwitchRole.json")
 	for n := range 3 { // the last leaves a backup
 		if n == 1 {
-			mappings.MarkDamaged()
+			err := os.WriteFile(mappings.Name(), []byte("{}"), 0o644)
+			if _, damaged, _ := mappings.Verify(); err != nil || !damaged {
+				t.Fatal("the file is not damaged", err)
+			}
 		}
-		if err := errors.Join(epochs.Save(ha.Epochs{{Epoch: 1}}), role1.write(&role{Epoch: 1, MasterBrokerID: 1}),
-			old.write(&offsetsFile{}), mappings.write(&staticTopicsFile{})); err != nil {
+		if err := errors.Join(epochs.Save(ha.Epochs{{Epoch: 1}}), role1.Write(&role{Epoch: 1, MasterBrokerID: 1}),
+			old.Write(&offsetsFile{}), mappings.Write(&staticTopicsFile{})); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -127,8 +131,8 @@ func fullStore(t *testing.T) *Options {
 		return m.Pending == 3 && b.store.MaxOffset("U", 0) == 1 && b.store.MaxOffset("T", 0) == 6
 	})
 	for range 2 {
-		if err := errors.Join(b.topics.saver.save(), b.groups.saver.save(), b.offsets.saver.save(), b.popper.orders.saver.save(), b.locks.saver.save(),
-			b.assigner.saver.save(), b.filters.persist(), b.schedule.rewrite(), b.timers.file.write(&timerMetrics{})); err != nil {
+		if err := errors.Join(b.topics.saver.Save(), b.groups.saver.Save(), b.offsets.saver.Save(), b.popper.orders.saver.Save(), b.locks.saver.Save(),
+			b.assigner.saver.Save(), b.filters.persist(), b.schedule.rewrite(), b.timers.file.Write(&timerMetrics{})); err != nil {
 			t.Fatal(err)
 		}
 	}

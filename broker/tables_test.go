@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/state"
+	"github.com/rocketlog/rocketlog/broker/state/statetest"
 	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
@@ -36,7 +38,7 @@ func TestTopicNames(t *testing.T) {
 }
 
 func TestTopicsAreMadeAsJavaMakesThem(t *testing.T) {
-	f, _ := memoryFile(t, "topics.json")
+	f, _ := statetest.File(t, "topics.json")
 	o := testOptions("")
 	topics := newTopicTable(f, o, 1)
 	told := 0
@@ -82,7 +84,7 @@ func TestTopicsAreMadeAsJavaMakesThem(t *testing.T) {
 }
 
 func TestTopicUpdateAndRemove(t *testing.T) {
-	f, _ := memoryFile(t, "topics.json")
+	f, _ := statetest.File(t, "topics.json")
 	topics := newTopicTable(f, testOptions(""), 1)
 	told := 0
 	topics.changed = func() { told++ }
@@ -123,9 +125,9 @@ func TestTopicUpdateAndRemove(t *testing.T) {
 
 // A failed write is reported to who asked, and the next one makes up for it.
 func TestTopicTableReportsFailedWrites(t *testing.T) {
-	f, crash := memoryFile(t, "topics.json")
+	f, crash := statetest.File(t, "topics.json")
 	faults := vfs.NewFaultFS(crash, time.Sleep)
-	topics := newTopicTable(newStateFile(faults, f.Name()), testOptions(""), 1)
+	topics := newTopicTable(state.NewFile(faults, f.Name()), testOptions(""), 1)
 	faults.SetRules(vfs.Rule{Op: vfs.OpOpen, Err: syscall.ENOSPC})
 	if err := topics.update([]*protocol.TopicConfig{newTopicConfig("a", 2)}, 2); err == nil {
 		t.Fatal("a failed write is not reported")
@@ -134,14 +136,14 @@ func TestTopicTableReportsFailedWrites(t *testing.T) {
 	if err := topics.update([]*protocol.TopicConfig{newTopicConfig("b", 2)}, 3); err != nil {
 		t.Fatal(err)
 	}
-	again := newTopicTable(newStateFile(crash, f.Name()), testOptions(""), 1)
+	again := newTopicTable(state.NewFile(crash, f.Name()), testOptions(""), 1)
 	if err := again.load(); err != nil || again.get("a") == nil || again.get("b") == nil {
 		t.Errorf("after the write that worked: %v", err)
 	}
 }
 
 func TestGroups(t *testing.T) {
-	f, _ := memoryFile(t, "subscriptionGroup.json")
+	f, _ := statetest.File(t, "subscriptionGroup.json")
 	o := testOptions("")
 	groups := newGroupTable(f, testOptions(""), 1)
 	if groups.get("TOOLS_CONSUMER") == nil {
@@ -178,8 +180,11 @@ func TestGroups(t *testing.T) {
 
 // What an older writer did not know has its default, not zero.
 func TestGroupsOfOlderWriters(t *testing.T) {
-	f, fs := memoryFile(t, "subscriptionGroup.json")
-	put(t, fs, f.Name(), `{"subscriptionGroupTable":{"old":{"groupName":"old","retryMaxTimes":3}}}`)
+	f, fs := statetest.File(t, "subscriptionGroup.json")
+	const file = `{"subscriptionGroupTable":{"old":{"groupName":"old","retryMaxTimes":3}}}`
+	if err := vfs.WriteFileAtomic(fs, f.Name(), []byte(file)); err != nil {
+		t.Fatal(err)
+	}
 	groups := newGroupTable(f, testOptions(""), 1)
 	if err := groups.load(); err != nil {
 		t.Fatal(err)
@@ -195,9 +200,8 @@ func TestOffsetsAgainstModel(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	f, _ := memoryFile(t, "consumerOffset.json")
-	o := testOptions("")
-	table := newOffsetTable(f, o, func() int64 { return 7 })
+	f, _ := statetest.File(t, "consumerOffset.json")
+	table := newOffsetTable(f, offsetOptions{}, func() int64 { return 7 }, func() {})
 	type key struct {
 		topic, group string
 		queue        int32
@@ -215,7 +219,7 @@ func TestOffsetsAgainstModel(t *testing.T) {
 				saved[k] = v
 			}
 		case 1: // the process is killed
-			table = newOffsetTable(f, o, func() int64 { return 7 })
+			table = newOffsetTable(f, offsetOptions{}, func() int64 { return 7 }, func() {})
 			if err := table.load(); err != nil {
 				t.Fatal(err)
 			}
@@ -243,14 +247,13 @@ func TestOffsetsAgainstModel(t *testing.T) {
 }
 
 func TestOffsetsArmTheirWriterOnce(t *testing.T) {
-	f, _ := memoryFile(t, "consumerOffset.json")
-	table := newOffsetTable(f, testOptions(""), func() int64 { return 7 })
+	f, _ := statetest.File(t, "consumerOffset.json")
 	armed := 0
-	table.armed = func() { armed++ }
+	table := newOffsetTable(f, offsetOptions{}, func() int64 { return 7 }, func() { armed++ })
 	if err := table.persist(); err != nil {
 		t.Fatal(err)
 	}
-	if v, _ := loadState[offsetsFile](f); v != nil {
+	if v, _ := state.Load[offsetsFile](f); v != nil {
 		t.Error("written though nothing changed")
 	}
 	table.commit("t", "g", 0, 1)
@@ -273,8 +276,8 @@ func TestOffsetsArmTheirWriterOnce(t *testing.T) {
 }
 
 func TestOffsetResets(t *testing.T) {
-	f, _ := memoryFile(t, "consumerOffset.json")
-	table := newOffsetTable(f, testOptions(""), func() int64 { return 7 })
+	f, _ := statetest.File(t, "consumerOffset.json")
+	table := newOffsetTable(f, offsetOptions{}, func() int64 { return 7 }, func() {})
 	table.commit("t", "g", 0, 9)
 	if _, ok := table.takeReset("t", "g", 0); ok {
 		t.Error("a reset that nobody asked for")
@@ -334,8 +337,8 @@ func owns(t *testing.T, table *lockTable, client string, q protocol.MessageQueue
 // A queue is never two clients' at once, and one that is silent loses it.
 func TestLockExpiry(t *testing.T) {
 	c := newClock()
-	f, _ := memoryFile(t, "queueLocks.json")
-	table := newLockTable(f, c.now)
+	f, _ := statetest.File(t, "queueLocks.json")
+	table := newLockTable(f, c.now, func() {})
 	q := protocol.MessageQueue{Topic: "t"}
 	if !owns(t, table, "one", q) || !table.anyHeld("g") {
 		t.Fatal("a free queue is not locked")
@@ -372,11 +375,11 @@ func TestLockExpiry(t *testing.T) {
 // what was unlocked is free.
 func TestLocksSurviveCrash(t *testing.T) {
 	c := newClock()
-	f, fsys := memoryFile(t, "queueLocks.json")
+	f, fsys := statetest.File(t, "queueLocks.json")
 	var table *lockTable
 	crash := func(seed uint64) {
 		fsys = fsys.Crash(seed)
-		table = newLockTable(newStateFile(fsys, f.Name()), c.now)
+		table = newLockTable(state.NewFile(fsys, f.Name()), c.now, func() {})
 		if err := table.load(); err != nil {
 			t.Fatal(err)
 		}

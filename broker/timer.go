@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/engine/timer"
 	"github.com/rocketlog/rocketlog/message"
@@ -21,10 +22,10 @@ import (
 type timers struct {
 	b     *Broker
 	timer atomic.Pointer[timer.Timer] // nil until it is open, and where timerWheelEnable is false
-	file  stateFile                   // config/timermetrics
+	file  state.File                  // config/timermetrics
 
-	changed chan struct{} // there may be counts to persist
-	saved   int64         // the changes of the counts that are on disk; the persister's
+	armed func() // called when there may be counts to persist
+	saved int64  // the changes of the counts that are on disk; the persister's
 
 	copied atomic.Pointer[timerMetrics] // of a slave: the counts of its master; nil: not known
 }
@@ -43,8 +44,8 @@ type timingCount struct {
 	Timestamp int64 `json:"timeStamp"`
 }
 
-func newTimers(b *Broker, file stateFile) *timers {
-	return &timers{b: b, file: file, changed: make(chan struct{}, 1)}
+func newTimers(b *Broker, file state.File, armed func()) *timers {
+	return &timers{b: b, file: file, armed: armed}
 }
 
 // start opens the timer over the store, which then takes in and delivers.
@@ -71,7 +72,7 @@ func (t *timers) open(o *Options, following bool) error {
 	if err != nil {
 		return err
 	}
-	saved, err := loadState[timerMetrics](t.file)
+	saved, err := state.Load[timerMetrics](t.file)
 	if err != nil {
 		t.b.log.Error("state file is damaged", "error", err)
 	}
@@ -125,7 +126,7 @@ func (t *timers) persist() error {
 	if changes == t.saved {
 		return nil
 	}
-	err := t.file.write(m)
+	err := t.file.Write(m)
 	if err == nil {
 		t.saved = changes
 	}
@@ -138,7 +139,7 @@ func (t *timers) takeOver(counts *timerMetrics) {
 		return
 	}
 	t.copied.Store(counts)
-	if err := t.file.write(counts); err != nil {
+	if err := t.file.Write(counts); err != nil {
 		t.b.log.Error("state file cannot be written; tried again", "file", t.file.Name(), "error", err)
 		t.copied.Store(nil)
 	}
@@ -305,16 +306,8 @@ func newTimerQueue(b *Broker) *timerQueue {
 func (q *timerQueue) Flush() error { return q.b.store.Flush() }
 
 func (q *timerQueue) Records(from message.QueueOffset, visit func(message.Record) bool) (message.QueueOffset, error) {
-	q.changed()
+	q.b.timers.armed() // messages are taken in or delivered
 	return q.timerTopic.Records(from, visit)
-}
-
-// changed tells that messages are taken in or delivered.
-func (q *timerQueue) changed() {
-	select {
-	case q.b.timers.changed <- struct{}{}:
-	default:
-	}
 }
 
 // timerPut is one delivery under way.
@@ -326,7 +319,7 @@ type timerPut struct {
 }
 
 func (q *timerQueue) Put(m *message.Message, done timer.Completion) {
-	q.changed()
+	q.b.timers.armed() // messages are taken in or delivered
 	if q.b.acts() {
 		q.b.acting.escape.put(m, timerPut{q: q, done: done, escaped: true})
 		return

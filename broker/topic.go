@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -89,7 +90,7 @@ func (t *topic) writeable() bool { return t.config.Load().Perm&permWrite != 0 &&
 // topicTable is the table of topics (Java's TopicConfigManager), kept in config/topics.json. Readers find a topic
 // without allocating; changes are durable when the method that makes them returns.
 type topicTable struct {
-	saver   *saver
+	saver   *state.Saver
 	light   bool            // there are light queues: their topics are there without being in the table
 	system  map[string]bool // fixed once made
 	noSend  map[string]bool // fixed once made
@@ -97,7 +98,7 @@ type topicTable struct {
 	changed func()          // called after each change, without lock
 	epoch   int64           // of the broker's role, which goes into each version; fixed once loaded; 0 without auto-switch HA
 
-	mappings stateFile // of static topics; written by Java's brokers only
+	mappings state.File // of static topics; written by Java's brokers only
 
 	mu struct {
 		sync.RWMutex
@@ -112,11 +113,11 @@ type topicsFile struct {
 	TopicConfigTable map[string]*protocol.TopicConfig `json:"topicConfigTable"`
 }
 
-func newTopicTable(file stateFile, o *Options, now int64) *topicTable {
+func newTopicTable(file state.File, o *Options, now int64) *topicTable {
 	t := &topicTable{changed: func() {}, light: o.EnableLmq}
 	t.mu.table = map[string]*topic{}
 	t.mu.version.Timestamp = now
-	t.saver = newSaver(file, func() any { return t.snapshot() })
+	t.saver = state.NewSaver(file, func() any { return t.snapshot() })
 	t.noSend = map[string]bool{
 		message.ScheduleTopic: true, message.HalfTopic: true, message.OpHalfTopic: true, message.TransCheckMaxTopic: true, message.SelfTestTopic: true, message.OffsetMovedTopic: true,
 	}
@@ -183,7 +184,7 @@ type staticTopicsFile struct {
 // loadStatic reads which topics are static, before load: they are neither written nor read, as the queues and offsets that
 // clients have of them are not those of this store.
 func (t *topicTable) loadStatic() error {
-	mappings, err := loadState[staticTopicsFile](t.mappings)
+	mappings, err := state.Load[staticTopicsFile](t.mappings)
 	if mappings != nil {
 		t.static = map[string]bool{}
 		for name := range mappings.Mappings {
@@ -195,7 +196,7 @@ func (t *topicTable) loadStatic() error {
 
 // load adds what the file has. What is in the file wins over the system topics made before.
 func (t *topicTable) load() error {
-	file, err := loadState[topicsFile](t.saver.file)
+	file, err := state.Load[topicsFile](t.saver.File)
 	if file == nil {
 		return err
 	}
@@ -416,7 +417,7 @@ func (t *topicTable) markOrdered(names iter.Seq[string], now int64) {
 }
 
 func (t *topicTable) publish() error {
-	err := t.saver.save()
+	err := t.saver.Save()
 	t.changed()
 	return err
 }

@@ -52,8 +52,8 @@ func TestStateFilesAreVerified(t *testing.T) {
 	s.put("T", 0, "x")
 	var saved []string
 	for name, save := range map[string]func() error{
-		"topics.json": s.topics.saver.save, "subscriptionGroup.json": s.groups.saver.save, "consumerOffset.json": s.offsets.saver.save,
-		"consumerOrderInfo.json": s.popper.orders.saver.save, "messageRequestMode.json": s.assigner.saver.save,
+		"topics.json": s.topics.saver.Save, "subscriptionGroup.json": s.groups.saver.Save, "consumerOffset.json": s.offsets.saver.Save,
+		"consumerOrderInfo.json": s.popper.orders.saver.Save, "messageRequestMode.json": s.assigner.saver.Save,
 		"consumerFilter.json": s.filters.persist, "delayOffset.json": s.schedule.rewrite,
 	} {
 		if err := save(); err != nil {
@@ -81,7 +81,7 @@ func TestStateFilesAreVerified(t *testing.T) {
 		if err := os.WriteFile(path, flipped, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		sector := fmt.Sprintf("byte=%d ", at/stateSector*stateSector)
+		sector := fmt.Sprintf("byte=%d ", at/512*512)
 		if got := said(); strings.Count(got, "was damaged") != 1 || !strings.Contains(got, name) || !strings.Contains(got, sector) || !strings.Contains(got, "mended=true") {
 			t.Errorf("%s, byte %d: %s", name, at, got)
 		}
@@ -93,7 +93,7 @@ func TestStateFilesAreVerified(t *testing.T) {
 	go func() {
 		defer close(done)
 		for range 50 {
-			if err := s.topics.saver.save(); err != nil {
+			if err := s.topics.saver.Save(); err != nil {
 				t.Error(err)
 			}
 		}

@@ -43,6 +43,7 @@ var rules = []rule{
 	{layer: 2, pkg: "remoting/acl", uses: []string{"remoting"}},
 	{layer: 2, pkg: "broker/filter", uses: []string{"message"}},
 	{layer: 2, pkg: "broker/pop", uses: []string{"message"}},
+	{layer: 2, pkg: "broker/state", uses: []string{"internal/vfs", "remoting/protocol"}},
 	{layer: 2, pkg: "broker/stats", uses: []string{"message"}},
 	{layer: 2, pkg: "broker/transaction", uses: []string{"message"}},
 
@@ -50,6 +51,7 @@ var rules = []rule{
 	{layer: 3, pkg: "consumequeue", uses: storage},
 	{layer: 3, pkg: "index", uses: storage},
 	{layer: 3, pkg: "engine/timer", uses: storage},
+	{layer: 3, pkg: "broker/state/statetest", uses: []string{"broker/state", "internal/vfs"}, forTest: true},
 	{layer: 3, pkg: "broker/longpoll", uses: []string{"broker/filter", "broker/pop", "message"}},
 	{layer: 3, pkg: "ha", uses: []string{"internal/vfs", "message", "internal/invariants"}},
 
