@@ -3,11 +3,11 @@ package broker
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/engine/timer"
 	"github.com/rocketlog/rocketlog/message"
@@ -205,12 +205,12 @@ func (b *Broker) takeProgress(ctx context.Context, addr string) error {
 	if err != nil {
 		return err
 	}
-	var offsets offsetsFile
+	var offsets metadata.OffsetsFile
 	if err := protocol.UnmarshalJSON(resp.Body, &offsets); err != nil {
 		return err
 	}
-	offsets.spread()
-	b.offsets.advance(offsets.OffsetTable, func(topic string, queue int32) int64 { return int64(b.store.MaxOffset(topic, queue)) })
+	offsets.Spread()
+	b.offsets.Advance(offsets.OffsetTable, func(topic string, queue int32) int64 { return int64(b.store.MaxOffset(topic, queue)) })
 	b.popper.log.load()
 	if err := b.transactions.load(); err != nil {
 		return err
@@ -233,23 +233,6 @@ func (b *Broker) takeProgress(ctx context.Context, addr string) error {
 		return err
 	}
 	return b.timers.catchUp(ctx, check)
-}
-
-// advance moves offsets to those of a slave that are further, as far as the queues go: consumers went on there, and what the
-// slave did of the broker's own work is noted by such too.
-func (t *offsetTable) advance(table map[string]map[int32]int64, end func(topic string, queue int32) int64) {
-	for key, queues := range table {
-		topic, group, ok := strings.Cut(key, groupSeparator)
-		if !ok {
-			continue
-		}
-		for queue, offset := range queues {
-			own, had := t.committed(topic, group, queue)
-			if last := end(topic, queue); last > 0 && (!had || min(offset, last) > own) {
-				t.commit(topic, group, queue, min(offset, last))
-			}
-		}
-	}
 }
 
 // advance moves the levels to where a slave has delivered them, as far as the queues go.

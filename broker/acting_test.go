@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/pop"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
@@ -114,7 +115,7 @@ func (g *actingGroup) lose() {
 	g.slave.copied(g.master)
 	g.slave.await("the slave to know the topics", func() bool {
 		g.slave.replication.sync.kick()
-		return !slices.ContainsFunc(g.master.topics.list(), func(t *topic) bool { return g.slave.topics.get(t.name) == nil })
+		return !slices.ContainsFunc(g.master.topics.List(), func(t *metadata.Topic) bool { return g.slave.topics.Get(t.Name) == nil })
 	})
 	if g.slave.acts() {
 		g.Fatal("the slave acts beside its master")
@@ -253,7 +254,7 @@ func TestSlaveActsForTransactions(t *testing.T) {
 		t.Errorf("committed is %s", r.Body())
 	}
 	slave.await("the slave to note it", func() bool {
-		n, _ := slave.offsets.committed(message.HalfTopic, transactionGroup, 0)
+		n, _ := slave.offsets.Committed(message.HalfTopic, transactionGroup, 0)
 		return n == only.queue
 	})
 
@@ -295,7 +296,7 @@ func TestSlaveActsForPops(t *testing.T) {
 	master.put("OnlyHere", 0, "x")
 	g.slave.await("offsets to be copied", func() bool {
 		g.slave.replication.sync.kick()
-		offset, _ := g.slave.offsets.committed("Pair", "g", 0)
+		offset, _ := g.slave.offsets.Committed("Pair", "g", 0)
 		return offset == 4
 	})
 	g.lose()
@@ -316,7 +317,7 @@ func TestSlaveActsForPops(t *testing.T) {
 		t.Fatalf("popped %v again at once", got)
 	}
 	slave.wantCode(slave.call(protocol.PopMessage, popHeader("OnlyHere"), nil), protocol.SystemError)
-	if offset, _ := g.slave.offsets.committed("OnlyHere", "g", 0); offset != 0 {
+	if offset, _ := g.slave.offsets.Committed("OnlyHere", "g", 0); offset != 0 {
 		t.Errorf("what no other master can give out again is given out, up to %d", offset)
 	}
 	const retry = "%RETRY%g_Pair"
@@ -362,9 +363,9 @@ func TestSlaveRevivesWhatItsMasterGaveOut(t *testing.T) {
 		t.Fatalf("popped %v", got)
 	}
 	g.lose()
-	g.slave.groups.mu.Lock()
-	delete(g.slave.groups.mu.table, "g")
-	g.slave.groups.mu.Unlock()
+	if err := g.slave.groups.Remove("g", 1); err != nil {
+		t.Fatal(err)
+	}
 	ahead.Add(65_000)
 	g.slave.popper.log.kick()
 	g.other.dispatched("%RETRY%g_Pair", 0, 1)
@@ -453,12 +454,11 @@ func TestReviveOfAnotherBroker(t *testing.T) {
 // What consumers commit at a slave is of no older version than what its master knew: Java's goes by that when it comes back.
 func TestSlaveOffsetsHaveTheirVersion(t *testing.T) {
 	g := startActing(t, func(*Options) {})
-	g.master.offsets.mu.Lock()
-	g.master.offsets.mu.version = protocol.DataVersion{Timestamp: time.Now().UnixMilli(), Counter: 1000}
-	g.master.offsets.mu.Unlock()
+	version := protocol.DataVersion{Timestamp: time.Now().UnixMilli(), Counter: 1000}
+	g.master.offsets.Merge(&metadata.OffsetsFile{DataVersion: version}, func(string) bool { return true })
 	g.slave.await("the version", func() bool {
 		g.slave.replication.sync.kick()
-		return g.slave.offsets.snapshot().DataVersion == g.master.offsets.snapshot().DataVersion
+		return g.slave.offsets.Snapshot().DataVersion == g.master.offsets.Snapshot().DataVersion
 	})
 }
 
@@ -472,7 +472,7 @@ func TestMasterTakesOverOffsets(t *testing.T) {
 	g.lose()
 	g.slave.pull(pullHeader("readers", "Pair", 0, 0))
 	g.slave.must(protocol.UpdateConsumerOffset, &protocol.UpdateConsumerOffsetRequestHeader{Topic: "Pair", ConsumerGroup: "readers", QueueID: 0, CommitOffset: 3}, nil, nil)
-	if offset, _ := g.comeBack().offsets.committed("Pair", "readers", 0); offset != 3 {
+	if offset, _ := g.comeBack().offsets.Committed("Pair", "readers", 0); offset != 3 {
 		t.Errorf("the group goes on at %d", offset)
 	}
 }

@@ -193,7 +193,7 @@ func (b *Broker) statsData(c *call) error {
 	if err := c.header(&h); err != nil {
 		return err
 	}
-	minute, hour, day, ok := b.stats.Windows(h.StatsName, h.StatsKey, b.topics.putsTo, b.now().UnixMilli())
+	minute, hour, day, ok := b.stats.Windows(h.StatsName, h.StatsKey, b.topics.PutsTo, b.now().UnixMilli())
 	if !ok {
 		return refuse(protocol.SystemError, "The stats <%s> <%s> not exist", h.StatsName, h.StatsKey)
 	}
@@ -212,7 +212,7 @@ func (b *Broker) queueEntries(c *call) error {
 	body := protocol.QueryConsumeQueueResponseBody{
 		MinQueueIndex: int64(b.store.MinOffset(h.Topic, h.QueueID)), MaxQueueIndex: int64(b.store.MaxOffset(h.Topic, h.QueueID)),
 	}
-	if body.MaxQueueIndex == 0 && b.topics.get(h.Topic) == nil {
+	if body.MaxQueueIndex == 0 && b.topics.Get(h.Topic) == nil {
 		return refuse(protocol.SystemError, "%d@%s is not exist!", h.QueueID, h.Topic)
 	}
 	wanted := func(int64) bool { return false } // as Java says of an entry without a filter

@@ -49,7 +49,7 @@ func (b *Broker) consumerBeat(who client, data *protocol.ConsumerData, beat *pro
 	if o.RejectPullConsumerEnable && data.ConsumeType == protocol.ConsumeActively {
 		return false
 	}
-	config, err := b.groups.findOrCreate(data.GroupName, o, b.now().UnixMilli())
+	config, err := b.groups.FindOrCreate(data.GroupName, o.AutoCreateSubscriptionGroup, b.now().UnixMilli())
 	if config == nil {
 		return false
 	}
@@ -58,7 +58,7 @@ func (b *Broker) consumerBeat(who client, data *protocol.ConsumerData, beat *pro
 	}
 	ordered := false
 	for _, s := range data.SubscriptionDataSet {
-		if t := b.topics.get(s.Topic); t != nil && t.config.Load().Order {
+		if t := b.topics.Get(s.Topic); t != nil && t.Config().Order {
 			ordered = true
 		}
 	}
@@ -94,7 +94,7 @@ func (b *Broker) unregisterClient(c *call) error {
 		b.producers.unregister(h.ProducerGroup, c.conn)
 	}
 	if h.ConsumerGroup != "" {
-		config := b.groups.get(h.ConsumerGroup)
+		config := b.groups.Get(h.ConsumerGroup)
 		tell := b.options().NotifyConsumerIDsChangedEnable && (config == nil || config.NotifyConsumerIDsChangedEnable)
 		b.consumers.unregister(h.ConsumerGroup, c.conn, tell)
 	}

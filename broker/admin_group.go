@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
 
@@ -23,7 +24,7 @@ func (b *Broker) updateGroup(c *call) error {
 // updateGroupList does the same for a list of groups.
 func (b *Broker) updateGroupList(c *call) error {
 	var body struct {
-		GroupConfigList []*groupEntry `json:"groupConfigList"`
+		GroupConfigList []*metadata.GroupEntry `json:"groupConfigList"`
 	}
 	if err := c.body(&body); err != nil {
 		return err
@@ -39,10 +40,10 @@ func (b *Broker) updateGroupList(c *call) error {
 
 func (b *Broker) updateGroups(c *call, list ...*protocol.SubscriptionGroupConfig) error {
 	for _, config := range list {
-		if fault := groupNameFault(config.GroupName); fault != "" {
+		if fault := metadata.GroupNameFault(config.GroupName); fault != "" {
 			return refuse(protocol.InvalidParameter, "%s", fault)
 		}
-		old := b.groups.get(config.GroupName)
+		old := b.groups.Get(config.GroupName)
 		var present map[string]string
 		if old != nil {
 			present = old.Attributes
@@ -53,7 +54,7 @@ func (b *Broker) updateGroups(c *call, list ...*protocol.SubscriptionGroupConfig
 		}
 		config.Attributes = attributes
 	}
-	if err := b.groups.update(list, b.now().UnixMilli()); err != nil {
+	if err := b.groups.Update(list, b.now().UnixMilli()); err != nil {
 		return fmt.Errorf("the group is not on disk: %w", err)
 	}
 	for _, config := range list {
@@ -67,12 +68,12 @@ func (b *Broker) deleteGroup(c *call) error {
 	if err := c.header(&h); err != nil {
 		return err
 	}
-	if err := b.groups.remove(h.GroupName, b.now().UnixMilli()); err != nil {
+	if err := b.groups.Remove(h.GroupName, b.now().UnixMilli()); err != nil {
 		return fmt.Errorf("the deletion is not on disk: %w", err)
 	}
 	b.filters.remove(h.GroupName)
 	if h.CleanOffset {
-		b.offsets.forget(func(_, group string) bool { return group == h.GroupName })
+		b.offsets.Forget(func(_, group string) bool { return group == h.GroupName })
 		b.stats.Forget(func(_, group string) bool { return group == h.GroupName })
 	}
 	b.log.Info("group is deleted", "group", h.GroupName, "offsets", h.CleanOffset, "by", c.conn.RemoteAddr())
@@ -85,7 +86,7 @@ func (b *Broker) groupConfig(c *call) error {
 	if err := c.header(&h); err != nil {
 		return err
 	}
-	config, err := b.groups.findOrCreate(h.Group, b.options(), b.now().UnixMilli())
+	config, err := b.groups.FindOrCreate(h.Group, b.options().AutoCreateSubscriptionGroup, b.now().UnixMilli())
 	if config == nil {
 		return refuse(protocol.SubscriptionGroupNotExist, "No group in this broker. group: %s", h.Group)
 	}
@@ -101,9 +102,9 @@ func (b *Broker) allGroupConfigs(c *call) error {
 	if err := c.header(&h); err != nil {
 		return err
 	}
-	file := b.groups.snapshot()
+	file := b.groups.Snapshot()
 	c.resp.Fields.AddInt("totalGroupNum", int64(len(file.SubscriptionGroupTable)))
-	body := groupsFile{DataVersion: file.DataVersion, ForbiddenTable: file.ForbiddenTable, SubscriptionGroupTable: map[string]*groupEntry{}}
+	body := metadata.GroupsFile{DataVersion: file.DataVersion, ForbiddenTable: file.ForbiddenTable, SubscriptionGroupTable: map[string]*metadata.GroupEntry{}}
 	for _, name := range page(slices.Sorted(maps.Keys(file.SubscriptionGroupTable)), h.GroupSeq, h.MaxGroupNum, h.DataVersion, file.DataVersion) {
 		body.SubscriptionGroupTable[name] = file.SubscriptionGroupTable[name]
 	}
@@ -115,7 +116,7 @@ func (b *Broker) topicsOfGroup(c *call) error {
 	if err := c.header(&h); err != nil {
 		return err
 	}
-	list := b.offsets.topicsOf(h.Group)
+	list := b.offsets.TopicsOf(h.Group)
 	if list == nil {
 		list = []string{}
 	}
@@ -141,9 +142,9 @@ func (b *Broker) forbidTopic(c *call) error {
 		return err
 	}
 	if h.Readable.Present {
-		if err := b.groups.forbid(h.Group, h.Topic, h.Readable.Value, b.now().UnixMilli()); err != nil {
+		if err := b.groups.Forbid(h.Group, h.Topic, h.Readable.Value, b.now().UnixMilli()); err != nil {
 			return err
 		}
 	}
-	return c.json(&protocol.GroupForbidden{Group: h.Group, Topic: h.Topic, Readable: !b.groups.readForbidden(h.Group, h.Topic)})
+	return c.json(&protocol.GroupForbidden{Group: h.Group, Topic: h.Topic, Readable: !b.groups.ReadForbidden(h.Group, h.Topic)})
 }

@@ -3,6 +3,7 @@ package broker
 import (
 	"strings"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/consumequeue"
 	"github.com/rocketlog/rocketlog/engine"
@@ -18,7 +19,7 @@ func (b *Broker) queryOffset(c *call) error {
 	if err := c.header(&h); err != nil {
 		return err
 	}
-	offset, ok := b.offsets.committed(h.Topic, h.ConsumerGroup, h.QueueID)
+	offset, ok := b.offsets.Committed(h.Topic, h.ConsumerGroup, h.QueueID)
 	if !ok {
 		if !h.SetZeroIfNotFound.Or(true) || !b.startsYoung(h.Topic, h.QueueID) {
 			return refuse(protocol.QueryNotFound, "Not found, maybe this group consumer boot first")
@@ -43,17 +44,17 @@ func (b *Broker) updateOffset(c *call) error {
 		return err
 	}
 	switch {
-	case b.groups.get(h.ConsumerGroup) == nil:
+	case b.groups.Get(h.ConsumerGroup) == nil:
 		return refuse(protocol.SubscriptionGroupNotExist, "Group %s not exist!", h.ConsumerGroup)
-	case b.topics.get(h.Topic) == nil:
+	case b.topics.Get(h.Topic) == nil:
 		return refuse(protocol.TopicNotExist, "Topic %s not exist!", h.Topic)
 	case h.QueueID < 0 || h.CommitOffset < 0:
 		return refuse(protocol.InvalidParameter, "queueId %d and offset %d must not be negative", h.QueueID, h.CommitOffset)
-	case b.offsets.pendingReset(h.Topic, h.ConsumerGroup, h.QueueID):
+	case b.offsets.PendingReset(h.Topic, h.ConsumerGroup, h.QueueID):
 		c.resp.Remark = "Offset has been previously reset"
 		return nil
 	}
-	b.offsets.commit(h.Topic, h.ConsumerGroup, h.QueueID, h.CommitOffset)
+	b.offsets.Commit(h.Topic, h.ConsumerGroup, h.QueueID, h.CommitOffset)
 	return nil
 }
 
@@ -134,11 +135,11 @@ func (b *Broker) resetOffset(c *call) error {
 	if _, ok := c.req.Fields.Get("queueId"); !ok {
 		h.QueueID = -1
 	}
-	t := b.topics.get(h.Topic)
+	t := b.topics.Get(h.Topic)
 	switch {
 	case t == nil:
 		return refuse(protocol.TopicNotExist, "Topic %s does not exist", h.Topic)
-	case b.groups.get(h.Group) == nil:
+	case b.groups.Get(h.Group) == nil:
 		return refuse(protocol.SubscriptionGroupNotExist, "Group %s does not exist", h.Group)
 	}
 	targets, err := b.resetTargets(t, &h)
@@ -150,19 +151,19 @@ func (b *Broker) resetOffset(c *call) error {
 	}
 	body := protocol.ResetOffsetBody{OffsetTable: map[protocol.MessageQueue]int64{}}
 	for queue, offset := range targets {
-		b.offsets.reset(t.name, h.Group, queue, offset)
-		b.holds.Nudge(t.name, queue)
-		body.OffsetTable[b.messageQueue(t.name, queue)] = offset
+		b.offsets.Reset(t.Name, h.Group, queue, offset)
+		b.holds.Nudge(t.Name, queue)
+		body.OffsetTable[b.messageQueue(t.Name, queue)] = offset
 	}
-	b.log.Info("offsets are reset", "topic", t.name, "group", h.Group, "offsets", targets, "by", c.conn.RemoteAddr())
+	b.log.Info("offsets are reset", "topic", t.Name, "group", h.Group, "offsets", targets, "by", c.conn.RemoteAddr())
 	return c.json(&body)
 }
 
 // resetTargets are the offsets that a reset asks for, by queue.
-func (b *Broker) resetTargets(t *topic, h *protocol.ResetOffsetRequestHeader) (map[int32]int64, error) {
+func (b *Broker) resetTargets(t *metadata.Topic, h *protocol.ResetOffsetRequestHeader) (map[int32]int64, error) {
 	targets := map[int32]int64{}
 	if offset := h.Offset.Or(-1); h.QueueID >= 0 && offset != -1 {
-		first, last := int64(b.store.MinOffset(t.name, h.QueueID)), int64(b.store.MaxOffset(t.name, h.QueueID))
+		first, last := int64(b.store.MinOffset(t.Name, h.QueueID)), int64(b.store.MaxOffset(t.Name, h.QueueID))
 		if offset < first || offset > last+1 {
 			return nil, refuse(protocol.SystemError, "Target offset %d not in consume queue range [%d-%d]", offset, first, last)
 		}
@@ -171,14 +172,14 @@ func (b *Broker) resetTargets(t *topic, h *protocol.ResetOffsetRequestHeader) (m
 	}
 	first, last := h.QueueID, h.QueueID
 	if h.QueueID < 0 {
-		first, last = 0, t.config.Load().ReadQueueNums-1
+		first, last = 0, t.Config().ReadQueueNums-1
 	}
 	for queue := first; queue <= last; queue++ {
 		if h.Timestamp < 0 {
-			targets[queue] = int64(b.store.MaxOffset(t.name, queue))
+			targets[queue] = int64(b.store.MaxOffset(t.Name, queue))
 			continue
 		}
-		offset, err := b.store.OffsetByTime(t.name, queue, h.Timestamp, consumequeue.Lower)
+		offset, err := b.store.OffsetByTime(t.Name, queue, h.Timestamp, consumequeue.Lower)
 		if err != nil {
 			return nil, err
 		}
@@ -202,16 +203,16 @@ func (b *Broker) cloneOffset(c *call) error {
 	}
 	topics := []string{h.Topic}
 	if h.Topic == "" {
-		topics = b.offsets.topicsOf(h.SrcGroup)
+		topics = b.offsets.TopicsOf(h.SrcGroup)
 	}
 	for _, topic := range topics {
-		if b.topics.get(topic) == nil {
+		if b.topics.Get(topic) == nil {
 			continue
 		}
 		if g := b.consumers.snapshot(h.SrcGroup); !h.Offline && g != nil && g.subscriptions[topic] == nil {
 			continue
 		}
-		b.offsets.copyGroup(topic, h.SrcGroup, h.DestGroup)
+		b.offsets.CopyGroup(topic, h.SrcGroup, h.DestGroup)
 	}
 	return nil
 }
@@ -219,8 +220,8 @@ func (b *Broker) cloneOffset(c *call) error {
 // allOffsets answers a slave's GET_ALL_CONSUMER_OFFSET with the members that Java's has. A Java slave passes over those beside
 // its offsets, which it cannot do where queues are named by bare numbers: where groups last read, it is not told.
 func (b *Broker) allOffsets(c *call) error {
-	s := b.offsets.snapshot()
-	return c.json(&offsetsFile{
+	s := b.offsets.Snapshot()
+	return c.json(&metadata.OffsetsFile{
 		DataVersion: s.DataVersion, GroupTopicMap: s.GroupTopicMap, OffsetTable: s.OffsetTable, PullOffsets: map[string]map[int32]int64{},
 	})
 }
@@ -257,7 +258,7 @@ func (b *Broker) consumeStats(c *call) error {
 // topicsInUse are the topics of a group's offsets, without those it does not subscribe to any more.
 func (b *Broker) topicsInUse(group string) (list []string) {
 	g := b.consumers.snapshot(group)
-	for _, topic := range b.offsets.topicsOf(group) {
+	for _, topic := range b.offsets.TopicsOf(group) {
 		if g == nil || len(g.subscriptions) == 0 || g.subscriptions[topic] != nil {
 			list = append(list, topic)
 		}
@@ -266,23 +267,23 @@ func (b *Broker) topicsInUse(group string) (list []string) {
 }
 
 func (b *Broker) addConsumeStats(body *protocol.ConsumeStats, topic, group string, inFlight map[lagKey]popped, budget *lagBudget) {
-	t := b.topics.get(topic)
+	t := b.topics.Get(topic)
 	if t == nil {
 		return
 	}
 	expr, _ := b.lagFilter(topic, group)
-	for queue := range t.config.Load().ReadQueueNums {
-		consumed, _ := b.offsets.committed(topic, group, queue)
+	for queue := range t.Config().ReadQueueNums {
+		consumed, _ := b.offsets.Committed(topic, group, queue)
 		lag := b.queueLag(topic, group, queue, expr, inFlight[lagKey{topicGroup{topic, group}, queue}], budget)
 		body.OffsetTable[b.messageQueue(topic, queue)] = protocol.OffsetWrapper{
 			BrokerOffset:   int64(b.store.MaxOffset(topic, queue)),
 			ConsumerOffset: consumed,
 			LastTimestamp:  max(b.storeTime(topic, queue, consumed-1), 0),
-			PullOffset:     max(consumed, b.offsets.pulled(topic, group, queue)),
+			PullOffset:     max(consumed, b.offsets.Pulled(topic, group, queue)),
 			LagMessages:    lag.Messages, LagBytes: lag.Bytes, LagSince: lag.Oldest, LagEstimate: lag.Estimate || lag.BytesEstimate,
 		}
 	}
-	minute, _, _, _ := b.stats.Windows(stats.GroupGetNums, topic+groupSeparator+group, b.topics.putsTo, b.now().UnixMilli())
+	minute, _, _, _ := b.stats.Windows(stats.GroupGetNums, topic+metadata.GroupSeparator+group, b.topics.PutsTo, b.now().UnixMilli())
 	body.ConsumeTps += minute.PerSecond()
 }
 
@@ -294,11 +295,11 @@ func (b *Broker) brokerConsumeStats(c *call) error {
 	}
 	body := protocol.ConsumeStatsList{BrokerAddr: b.Addr()}
 	inFlight, budget := b.popper.log.inFlight(), newLagBudget()
-	for _, group := range b.groups.names() {
+	for _, group := range b.groups.Names() {
 		list := []protocol.ConsumeStats{}
 		for _, topic := range b.topicsInUse(group) {
-			t := b.topics.get(topic)
-			if t == nil || h.IsOrder && !t.config.Load().Order {
+			t := b.topics.Get(topic)
+			if t == nil || h.IsOrder && !t.Config().Order {
 				continue
 			}
 			stats := protocol.ConsumeStats{OffsetTable: map[protocol.MessageQueue]protocol.OffsetWrapper{}}
@@ -320,14 +321,14 @@ func (b *Broker) timeSpan(c *call) error {
 	if err := c.header(&h); err != nil {
 		return err
 	}
-	t := b.topics.get(h.Topic)
+	t := b.topics.Get(h.Topic)
 	if t == nil {
 		return refuse(protocol.TopicNotExist, "topic[%s] not exist", h.Topic)
 	}
 	body := protocol.QueryConsumeTimeSpanBody{}
-	for queue := range t.config.Load().WriteQueueNums {
+	for queue := range t.Config().WriteQueueNums {
 		last := int64(b.store.MaxOffset(h.Topic, queue))
-		consumed, ok := b.offsets.committed(h.Topic, h.Group, queue)
+		consumed, ok := b.offsets.Committed(h.Topic, h.Group, queue)
 		span := protocol.QueueTimeSpan{
 			MessageQueue: b.messageQueue(h.Topic, queue),
 			MinTimeStamp: b.earliestTimeOf(h.Topic, queue),
@@ -358,18 +359,18 @@ func (b *Broker) correctionOffsets(c *call) error {
 		skip[strings.TrimSpace(group)] = true
 	}
 	body := protocol.QueryCorrectionOffsetBody{CorrectionOffsets: map[int32]int64{}}
-	for _, group := range b.offsets.groupsOf(h.Topic) {
+	for _, group := range b.offsets.GroupsOf(h.Topic) {
 		if skip[group] {
 			continue
 		}
-		for queue, offset := range b.offsets.queues(h.Topic, group) {
+		for queue, offset := range b.offsets.Queues(h.Topic, group) {
 			if least, ok := body.CorrectionOffsets[queue]; !ok || offset < least {
 				body.CorrectionOffsets[queue] = offset
 			}
 		}
 	}
 	const behind = 1<<63 - 1 // the compared group is ahead: nothing to correct
-	for queue, offset := range b.offsets.queues(h.Topic, h.CompareGroup) {
+	for queue, offset := range b.offsets.Queues(h.Topic, h.CompareGroup) {
 		if least, ok := body.CorrectionOffsets[queue]; ok && offset > least {
 			body.CorrectionOffsets[queue] = behind
 		}

@@ -73,7 +73,7 @@ func TestDeleteTopic(t *testing.T) {
 		s.put("orders", 0, "old")
 	}
 	s.pull(pullHeader("readers", "orders", 0, 0))
-	s.offsets.commit("orders", "readers", 0, 5)
+	s.offsets.Commit("orders", "readers", 0, 5)
 	stop := make(chan struct{})
 	done := make(chan error, 1)
 	sender := remoting.NewClient(nil)
@@ -104,7 +104,7 @@ func TestDeleteTopic(t *testing.T) {
 	}()
 	for range 5 {
 		s.must(protocol.DeleteTopicInBroker, &protocol.DeleteTopicRequestHeader{Topic: "orders"}, nil, nil)
-		if s.topics.get("orders") != nil || s.offsets.queues("orders", "readers") != nil {
+		if s.topics.Get("orders") != nil || s.offsets.Queues("orders", "readers") != nil {
 			t.Fatal("topic or offsets are still there")
 		}
 		if n := s.store.MaxOffset("orders", 0); n != 0 {
@@ -140,7 +140,7 @@ func TestGroupAdministration(t *testing.T) {
 	}
 	s.put("orders", 0, "x")
 	s.dispatched("orders", 0, 1)
-	s.offsets.commit("orders", "readers", 0, 1)
+	s.offsets.Commit("orders", "readers", 0, 1)
 	var consume protocol.ConsumeStats
 	s.must(protocol.GetConsumeStats, &protocol.GetConsumeStatsRequestHeader{ConsumerGroup: "readers"}, nil, &consume)
 	w := consume.OffsetTable[protocol.MessageQueue{BrokerName: "broker-a", Topic: "orders"}]
@@ -149,7 +149,7 @@ func TestGroupAdministration(t *testing.T) {
 	}
 	var list protocol.ConsumeStatsList
 	s.must(protocol.GetBrokerConsumeStats, &protocol.GetConsumeStatsInBrokerHeader{}, nil, &list)
-	if len(list.ConsumeStatsList) != len(s.groups.names()) {
+	if len(list.ConsumeStatsList) != len(s.groups.Names()) {
 		t.Errorf("%d groups", len(list.ConsumeStatsList))
 	}
 	s.must(protocol.CloneGroupOffset, &protocol.CloneGroupOffsetRequestHeader{SrcGroup: "readers", DestGroup: "others", Topic: "orders", Offline: true}, nil, nil)
@@ -159,7 +159,7 @@ func TestGroupAdministration(t *testing.T) {
 		t.Errorf("%v", groups)
 	}
 	s.must(protocol.DeleteSubscriptionGroup, &protocol.DeleteSubscriptionGroupRequestHeader{GroupName: "readers", CleanOffset: true}, nil, nil)
-	if s.groups.get("readers") != nil || s.offsets.queues("orders", "readers") != nil {
+	if s.groups.Get("readers") != nil || s.offsets.Queues("orders", "readers") != nil {
 		t.Error("group or offsets are still there")
 	}
 }
@@ -316,8 +316,8 @@ func TestTimeSpansAndCorrections(t *testing.T) {
 	s.put("orders", 0, "a")
 	s.put("orders", 0, "b")
 	s.dispatched("orders", 0, 2)
-	s.offsets.commit("orders", "readers", 0, 1)
-	s.offsets.commit("orders", "others", 0, 2)
+	s.offsets.Commit("orders", "readers", 0, 1)
+	s.offsets.Commit("orders", "others", 0, 2)
 	var spans protocol.QueryConsumeTimeSpanBody
 	s.must(protocol.QueryConsumeTimeSpan, &protocol.QueryConsumeTimeSpanRequestHeader{Topic: "orders", Group: "readers"}, nil, &spans)
 	if len(spans.ConsumeTimeSpanSet) != 4 || spans.ConsumeTimeSpanSet[0].ConsumeTimeStamp <= 0 || spans.ConsumeTimeSpanSet[0].DelayTime < 0 {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -53,7 +54,7 @@ func (b *Broker) updateTopicList(c *call) error {
 
 // updateTopics returns when the topics are on disk and the name servers know them, as far as these can be reached soon.
 func (b *Broker) updateTopics(c *call, list ...*protocol.TopicConfig) error {
-	if err := b.topics.update(list, b.now().UnixMilli()); err != nil {
+	if err := b.topics.Update(list, b.now().UnixMilli()); err != nil {
 		return fmt.Errorf("the topic is not on disk: %w", err)
 	}
 	for _, config := range list {
@@ -65,10 +66,10 @@ func (b *Broker) updateTopics(c *call, list ...*protocol.TopicConfig) error {
 
 // checkedTopic is the configuration asked for with the attributes changed as asked, or what is wrong with it.
 func (b *Broker) checkedTopic(config *protocol.TopicConfig, changes map[string]string) (*protocol.TopicConfig, error) {
-	if fault := topicNameFault(config.TopicName); fault != "" {
+	if fault := metadata.TopicNameFault(config.TopicName); fault != "" {
 		return nil, refuse(protocol.InvalidParameter, "%s", fault)
 	}
-	if b.options().ValidateSystemTopicWhenUpdate && b.topics.isSystem(config.TopicName) {
+	if b.options().ValidateSystemTopicWhenUpdate && b.topics.IsSystem(config.TopicName) {
 		return nil, refuse(protocol.InvalidParameter, "The topic[%s] is conflict with system topic.", config.TopicName)
 	}
 	if config.ReadQueueNums < 0 || config.WriteQueueNums < 0 {
@@ -78,9 +79,9 @@ func (b *Broker) checkedTopic(config *protocol.TopicConfig, changes map[string]s
 		config.TopicFilterType = protocol.FilterSingleTag
 	}
 	var present map[string]string
-	old := b.topics.get(config.TopicName)
+	old := b.topics.Get(config.TopicName)
 	if old != nil {
-		present = old.config.Load().Attributes
+		present = old.Config().Attributes
 	}
 	attributes, err := alterAttributes(topicAttributes, old == nil, present, changes)
 	if err != nil {
@@ -176,25 +177,25 @@ func (b *Broker) deleteTopic(c *call) error {
 	switch {
 	case strings.TrimSpace(h.Topic) == "":
 		return refuse(protocol.InvalidParameter, "The specified topic is blank.")
-	case b.options().ValidateSystemTopicWhenUpdate && b.topics.isSystem(h.Topic):
+	case b.options().ValidateSystemTopicWhenUpdate && b.topics.IsSystem(h.Topic):
 		return refuse(protocol.InvalidParameter, "The topic[%s] is conflict with system topic.", h.Topic)
 	}
 	names := []string{h.Topic}
 	if b.options().ClearRetryTopicWhenDeleteTopic {
-		for _, group := range b.offsets.groupsOf(h.Topic) {
+		for _, group := range b.offsets.GroupsOf(h.Topic) {
 			for _, separator := range []string{"_", "+"} { // the retry topics of pop consumption, of both versions
-				if name := message.RetryTopic(group) + separator + h.Topic; b.topics.get(name) != nil {
+				if name := message.RetryTopic(group) + separator + h.Topic; b.topics.Get(name) != nil {
 					names = append(names, name)
 				}
 			}
 		}
 	}
-	gone, err := b.topics.remove(names, b.now().UnixMilli())
+	gone, err := b.topics.Remove(names, b.now().UnixMilli())
 	if err != nil {
 		return fmt.Errorf("the deletion is not on disk: %w", err)
 	}
 	for _, t := range gone {
-		if err := t.retire(deletePatience); err != nil {
+		if err := t.Retire(deletePatience); err != nil {
 			return err
 		}
 	}
@@ -202,7 +203,7 @@ func (b *Broker) deleteTopic(c *call) error {
 		return err
 	}
 	for _, name := range names {
-		b.offsets.forget(func(topic, _ string) bool { return topic == name })
+		b.offsets.Forget(func(topic, _ string) bool { return topic == name })
 		b.stats.Forget(func(topic, _ string) bool { return topic == name })
 		if err := b.store.DeleteTopic(name); err != nil {
 			return err
@@ -233,11 +234,11 @@ func (b *Broker) topicConfig(c *call) error {
 	if err := c.header(&h); err != nil {
 		return err
 	}
-	t := b.topics.get(h.Topic)
+	t := b.topics.Get(h.Topic)
 	if t == nil {
 		return refuse(protocol.TopicNotExist, "No topic in this broker. topic: %s", h.Topic)
 	}
-	return c.json(t.config.Load())
+	return c.json(t.Config())
 }
 
 // allTopicConfigs answers with all topics, or with a page of them.
@@ -246,7 +247,7 @@ func (b *Broker) allTopicConfigs(c *call) error {
 	if err := c.header(&h); err != nil {
 		return err
 	}
-	file := b.topics.snapshot()
+	file := b.topics.Snapshot()
 	c.resp.Fields.AddInt("totalTopicNum", int64(len(file.TopicConfigTable)))
 	var body protocol.TopicConfigAndMappingSerializeWrapper
 	body.DataVersion, body.MappingDataVersion = file.DataVersion, file.DataVersion
@@ -275,11 +276,11 @@ func (b *Broker) topicStats(c *call) error {
 	if err := c.header(&h); err != nil {
 		return err
 	}
-	t := b.topics.get(h.Topic)
+	t := b.topics.Get(h.Topic)
 	if t == nil {
 		return refuse(protocol.TopicNotExist, "topic[%s] not exist", h.Topic)
 	}
-	config := t.config.Load()
+	config := t.Config()
 	body := protocol.TopicStatsTable{OffsetTable: map[protocol.MessageQueue]protocol.TopicOffset{}}
 	for queue := range max(config.ReadQueueNums, config.WriteQueueNums) {
 		first, last := int64(b.store.MinOffset(h.Topic, queue)), int64(b.store.MaxOffset(h.Topic, queue))
@@ -289,7 +290,7 @@ func (b *Broker) topicStats(c *call) error {
 		}
 		body.OffsetTable[b.messageQueue(h.Topic, queue)] = offset
 	}
-	minute, _, _, _ := b.stats.Windows(stats.TopicPutNums, h.Topic, b.topics.putsTo, b.now().UnixMilli())
+	minute, _, _, _ := b.stats.Windows(stats.TopicPutNums, h.Topic, b.topics.PutsTo, b.now().UnixMilli())
 	body.TopicPutTps = minute.PerSecond()
 	return c.json(&body)
 }
@@ -300,19 +301,19 @@ func (b *Broker) groupsOfTopic(c *call) error {
 	if err := c.header(&h); err != nil {
 		return err
 	}
-	groups := append(b.consumers.groupsOf(h.Topic), b.offsets.groupsOf(h.Topic)...)
+	groups := append(b.consumers.groupsOf(h.Topic), b.offsets.GroupsOf(h.Topic)...)
 	slices.Sort(groups)
 	return c.json(&protocol.GroupList{GroupList: slices.Compact(groups)})
 }
 
 func (b *Broker) systemTopicList(c *call) error {
-	return c.json(&protocol.TopicList{TopicList: b.topics.systemNames()})
+	return c.json(&protocol.TopicList{TopicList: b.topics.SystemNames()})
 }
 
 // cleanUnusedTopics deletes the queues of topics that the broker does not know (any more).
 func (b *Broker) cleanUnusedTopics(c *call) error {
 	for _, name := range b.store.Topics() {
-		if b.topics.get(name) != nil || b.topics.isSystem(name) || strings.HasPrefix(name, message.LMQPrefix) {
+		if b.topics.Get(name) != nil || b.topics.IsSystem(name) || strings.HasPrefix(name, message.LMQPrefix) {
 			continue
 		}
 		if err := b.store.DeleteTopic(name); err != nil {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/pop"
 	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/message"
@@ -111,12 +112,12 @@ func (a *assigner) setMode(c *call) error {
 	switch {
 	case strings.HasPrefix(mode.Topic, message.RetryTopicPrefix):
 		return refuse(protocol.NoPermission, "retry topic is not allowed to set mode")
-	case a.b.topics.get(mode.Topic) == nil:
+	case a.b.topics.Get(mode.Topic) == nil:
 		return refuse(protocol.TopicNotExist, "topic[%s] not exist", mode.Topic)
 	case mode.Mode != protocol.RequestModePull && mode.Mode != protocol.RequestModePop:
 		return refuse(protocol.InvalidParameter, "mode %q is neither PULL nor POP", mode.Mode)
 	}
-	group, err := a.b.groups.findOrCreate(mode.ConsumerGroup, a.b.options(), a.b.now().UnixMilli())
+	group, err := a.b.groups.FindOrCreate(mode.ConsumerGroup, a.b.options().AutoCreateSubscriptionGroup, a.b.now().UnixMilli())
 	if group == nil {
 		return refuse(protocol.SubscriptionGroupNotExist, "subscription group does not exist")
 	} else if err != nil {
@@ -242,7 +243,7 @@ func share(strategy string, all []protocol.MessageQueue, clients, self int) (lis
 // route returns all queues of the topic that can be read, in order: those of all brokers, as a name server knows them, else
 // ours.
 func (a *assigner) route(topic string) []protocol.MessageQueue {
-	if t := a.b.topics.get(topic); t != nil && t.light {
+	if t := a.b.topics.Get(topic); t != nil && t.Light {
 		return a.ownQueues(topic) // the name servers do not know it
 	}
 	now := a.b.now()
@@ -269,11 +270,11 @@ func (a *assigner) route(topic string) []protocol.MessageQueue {
 }
 
 func (a *assigner) ownQueues(topic string) (list []protocol.MessageQueue) {
-	t := a.b.topics.get(topic)
-	if t == nil || !t.readable() {
+	t := a.b.topics.Get(topic)
+	if t == nil || !t.Readable() {
 		return nil
 	}
-	for queue := range t.config.Load().ReadQueueNums {
+	for queue := range t.Config().ReadQueueNums {
 		list = append(list, protocol.MessageQueue{Topic: topic, BrokerName: a.b.options().BrokerName, QueueID: queue})
 	}
 	return list
@@ -309,7 +310,7 @@ func (a *assigner) askRoute(topic string) ([]protocol.MessageQueue, error) {
 // readable are the queues of a route that can be read, in Java's order of queues.
 func readable(topic string, route *protocol.TopicRouteData) (list []protocol.MessageQueue) {
 	for _, data := range route.QueueDatas {
-		if data.Perm&permRead == 0 {
+		if data.Perm&metadata.PermRead == 0 {
 			continue
 		}
 		for queue := range data.ReadQueueNums {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
@@ -102,7 +103,7 @@ func TestAssignment(t *testing.T) {
 
 func TestRouteIsInJavasOrder(t *testing.T) {
 	list := readable("T", &protocol.TopicRouteData{QueueDatas: []protocol.QueueData{
-		{BrokerName: "b", ReadQueueNums: 2, Perm: permRead}, {BrokerName: "a", ReadQueueNums: 1, Perm: permRead | permWrite}, {BrokerName: "c", ReadQueueNums: 9, Perm: permWrite},
+		{BrokerName: "b", ReadQueueNums: 2, Perm: metadata.PermRead}, {BrokerName: "a", ReadQueueNums: 1, Perm: metadata.PermRead | metadata.PermWrite}, {BrokerName: "c", ReadQueueNums: 9, Perm: metadata.PermWrite},
 	}})
 	want := []protocol.MessageQueue{{Topic: "T", BrokerName: "a"}, {Topic: "T", BrokerName: "b"}, {Topic: "T", BrokerName: "b", QueueID: 1}}
 	if !slices.Equal(list, want) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/rocketlog/rocketlog/broker/longpoll"
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/engine"
@@ -32,9 +33,9 @@ type Broker struct {
 	storeHost netip.AddrPort // as stored in messages, and so in their ids
 
 	store       *engine.Store
-	topics      *topicTable
-	groups      *groupTable
-	offsets     *offsetTable
+	topics      *metadata.Topics
+	groups      *metadata.Groups
+	offsets     *metadata.Offsets
 	filters     *filterTable
 	expressions *expressionCache
 	consumers   *consumerTable
@@ -162,11 +163,10 @@ func (b *Broker) open(o *Options) error {
 	}
 	now := b.now()
 	millis := func() int64 { return b.now().UnixMilli() }
-	b.topics = newTopicTable(file("topics.json"), o, now.UnixMilli())
-	b.topics.mappings = file("topicQueueMapping.json")
-	b.groups = newGroupTable(file("subscriptionGroup.json"), o, now.UnixMilli())
+	b.topics = metadata.NewTopics(file("topics.json"), file("topicQueueMapping.json"), metadata.TopicOptions{System: systemTopics(o), Light: o.EnableLmq}, now.UnixMilli())
+	b.groups = metadata.NewGroups(file("subscriptionGroup.json"), o.EnableLmq, now.UnixMilli())
 	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
-	offsets := b.persister("consumerOffset.json", ms(o.FlushConsumerOffsetInterval), func() error { return b.offsets.persist() })
+	offsets := b.persister("consumerOffset.json", ms(o.FlushConsumerOffsetInterval), func() error { return b.offsets.Persist() })
 	b.offsets = b.newOffsets(file, o, offsets.Arm)
 	b.expressions = newExpressionCache()
 	filters := b.persister("consumerFilter.json", filterPersistDelay, func() error { return b.filters.persist() })
@@ -212,19 +212,19 @@ func (b *Broker) open(o *Options) error {
 		b.holds.Close()
 		return errors.Join(err, b.timers.close(), b.store.Close())
 	}
-	b.topics.changed = b.registrar.kick
+	b.topics.OnChange(b.registrar.kick)
 	return nil
 }
 
 // newOffsets makes the table of offsets. Where there are light queues it has, as Java's, another file.
-func (b *Broker) newOffsets(file func(name string) state.File, o *Options, armed func()) *offsetTable {
+func (b *Broker) newOffsets(file func(name string) state.File, o *Options, armed func()) *metadata.Offsets {
 	kept := file("consumerOffset.json")
-	opts := offsetOptions{versionStep: o.ConsumerOffsetUpdateVersionStep, light: o.EnableLmq, following: o.BrokerRole == slaveRole}
+	opts := metadata.OffsetOptions{VersionStep: o.ConsumerOffsetUpdateVersionStep, Light: o.EnableLmq, Following: o.BrokerRole == slaveRole}
 	if o.EnableLmq {
 		before := kept
-		kept, opts.before = file("lmqConsumerOffset.json"), &before
+		kept, opts.Before = file("lmqConsumerOffset.json"), &before
 	}
-	return newOffsetTable(kept, opts, func() int64 { return b.now().UnixMilli() }, armed)
+	return metadata.NewOffsets(kept, opts, func() int64 { return b.now().UnixMilli() }, armed)
 }
 
 // openStore opens the store; its events are logged and wake those who wait.
@@ -305,20 +305,20 @@ func (b *Broker) arrived(a engine.Arrival) {
 // and says so. In place of a damaged one its state is written at once, as there is no other generation of it than one.
 func (b *Broker) loadState() {
 	damaged := false
-	for _, load := range []func() error{b.topics.loadStatic, b.topics.load, b.groups.load, b.offsets.load, b.filters.load, b.locks.load, b.schedule.load, b.popper.orders.load, b.assigner.load} {
+	for _, load := range []func() error{b.topics.LoadStatic, b.topics.Load, b.groups.Load, b.offsets.Load, b.filters.load, b.locks.load, b.schedule.load, b.popper.orders.load, b.assigner.load} {
 		if err := load(); err != nil {
 			b.log.Error("state file is damaged", "error", err)
 			damaged = true
 		}
 	}
 	if b.roles != nil {
-		b.topics.reign(b.roles.get().Epoch, b.now().UnixMilli())
+		b.topics.Reign(b.roles.get().Epoch, b.now().UnixMilli())
 	}
-	for name := range b.topics.static {
+	for _, name := range b.topics.StaticNames() {
 		b.log.Warn("a static topic is neither read nor written: its queues are spread over brokers by a mapping, which is not followed", "topic", name)
 	}
-	moved := b.offsets.clamp(func(topic string, queue int32) int64 {
-		if b.topics.static[topic] {
+	moved := b.offsets.Clamp(func(topic string, queue int32) int64 {
+		if b.topics.IsStatic(topic) {
 			return math.MaxInt64 // offsets of the mapping
 		}
 		return int64(b.store.MaxOffset(topic, queue))
@@ -423,7 +423,7 @@ func (b *Broker) runHousekeeping() {
 		}
 		b.locks.expire()
 		b.filters.expire(b.consumers.online, b.options().FilterDataCleanTimeSpan)
-		b.stats.Sample(b.now(), b.topics.puts())
+		b.stats.Sample(b.now(), b.topics.Puts())
 		if opened := b.timers.timer.Load(); opened != nil {
 			taken, delivered := opened.Counts()
 			b.stats.SampleTimer(b.now(), taken, delivered)
@@ -476,5 +476,5 @@ func (b *Broker) close() error {
 	b.replication.close()
 	close(b.stop) // offloaded requests are waited for too
 	b.done.Wait()
-	return errors.Join(b.offsets.persist(), b.filters.persist(), b.schedule.persist(), b.popper.orders.persist(), b.locks.persist(), b.timers.close(), b.store.Close())
+	return errors.Join(b.offsets.Persist(), b.filters.persist(), b.schedule.persist(), b.popper.orders.persist(), b.locks.persist(), b.timers.close(), b.store.Close())
 }

@@ -352,7 +352,7 @@ func TestOffsets(t *testing.T) {
 	h.SysFlag |= protocol.PullCommitOffset
 	h.CommitOffset = 2
 	s.pull(h)
-	if offset, ok := s.offsets.committed("orders", "readers", 0); !ok || offset != 2 {
+	if offset, ok := s.offsets.Committed("orders", "readers", 0); !ok || offset != 2 {
 		t.Errorf("the pull's offset is not committed: %d, %t", offset, ok)
 	}
 	if got := s.must(protocol.GetMaxOffset, &protocol.GetMaxOffsetRequestHeader{Topic: "orders", Committed: true}, nil, nil).Fields.Text("offset"); got != "2" {
@@ -374,7 +374,7 @@ func TestResetOffset(t *testing.T) {
 	}
 	s.dispatched("orders", 0, 5)
 	s.pull(pullHeader("readers", "orders", 0, 0))
-	s.offsets.commit("orders", "readers", 0, 5)
+	s.offsets.Commit("orders", "readers", 0, 5)
 	var body protocol.ResetOffsetBody
 	s.must(protocol.InvokeBrokerToResetOffset, &protocol.ResetOffsetRequestHeader{
 		Group: "readers", Topic: "orders", QueueID: 0, Offset: protocol.Some[int64](2), Timestamp: -1, IsForce: true,
@@ -436,7 +436,7 @@ func TestGroupChangesAreTold(t *testing.T) {
 		t.Errorf("told %d times more than things changed", len(told))
 	}
 	s.wantCode(s.call(protocol.GetConsumerListByGroup, &protocol.GetConsumerListByGroupRequestHeader{ConsumerGroup: "nobody"}, nil), protocol.SystemError)
-	if s.topics.get("%RETRY%readers") == nil {
+	if s.topics.Get("%RETRY%readers") == nil {
 		t.Error("no retry topic")
 	}
 }
@@ -501,7 +501,7 @@ func TestSendBack(t *testing.T) {
 	}
 	back.Offset = 1 << 40
 	s.wantCode(s.call(protocol.ConsumerSendMsgBack, back, nil), protocol.SystemError)
-	if _, _, _, ok := s.stats.Windows("SNDBCK_PUT_NUMS", "orders@readers", s.topics.putsTo, 0); !ok {
+	if _, _, _, ok := s.stats.Windows("SNDBCK_PUT_NUMS", "orders@readers", s.topics.PutsTo, 0); !ok {
 		t.Error("no statistic of what was given back")
 	}
 }
@@ -642,8 +642,8 @@ func TestRestart(t *testing.T) {
 	s.put("orders", 3, "x")
 	s.dispatched("orders", 3, 1)
 	s.pull(pullHeader("readers", "orders", 3, 0))
-	s.offsets.commit("orders", "readers", 3, 1)
-	s.offsets.commit("orders", "readers", 2, 77) // more than there is: as after a power loss
+	s.offsets.Commit("orders", "readers", 3, 1)
+	s.offsets.Commit("orders", "readers", 2, 77) // more than there is: as after a power loss
 	s.client.Close()
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
@@ -653,13 +653,13 @@ func TestRestart(t *testing.T) {
 	}
 
 	s = startWith(t, o)
-	if s.topics.get("orders") == nil || s.groups.get("readers") == nil {
+	if s.topics.Get("orders") == nil || s.groups.Get("readers") == nil {
 		t.Error("topic or group is forgotten")
 	}
-	if offset, ok := s.offsets.committed("orders", "readers", 3); !ok || offset != 1 {
+	if offset, ok := s.offsets.Committed("orders", "readers", 3); !ok || offset != 1 {
 		t.Errorf("offset %d, %t", offset, ok)
 	}
-	if offset, _ := s.offsets.committed("orders", "readers", 2); offset != 0 {
+	if offset, _ := s.offsets.Committed("orders", "readers", 2); offset != 0 {
 		t.Errorf("an offset behind the end of its queue stays at %d", offset)
 	}
 	if p := s.pull(pullHeader("readers", "orders", 3, 0)); !slices.Equal(p.bodies(), []string{"x"}) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/transaction"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
@@ -212,10 +213,10 @@ func (t *transactor) carryOut(batch []*checking) error {
 
 // giveUpTopic makes the topic of half messages that are given up.
 func (t *transactor) giveUpTopic() {
-	if t.b.topics.get(message.TransCheckMaxTopic) != nil {
+	if t.b.topics.Get(message.TransCheckMaxTopic) != nil {
 		return
 	}
-	if _, err := t.b.topics.createIfAbsent(newTopicConfig(message.TransCheckMaxTopic, 1), t.b.now().UnixMilli()); err != nil {
+	if _, err := t.b.topics.CreateIfAbsent(metadata.NewTopicConfig(message.TransCheckMaxTopic, 1), t.b.now().UnixMilli()); err != nil {
 		t.b.log.Error("topic is not on disk", "topic", message.TransCheckMaxTopic, "error", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/transaction"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
@@ -29,7 +30,7 @@ type commit struct {
 	half   transaction.Half // without its texts, which are the record's
 	msg    message.Message
 	props  []byte
-	topic  *topic // nil: there is none of that name
+	topic  *metadata.Topic // nil: there is none of that name
 	conn   *remoting.Conn
 	ticket remoting.Ticket
 }
@@ -121,21 +122,21 @@ func (t *transactor) confirmLocked(half *transaction.Half) *opWrite {
 func (t *transactor) commit(conn *remoting.Conn, ticket remoting.Ticket, r message.Record, half transaction.Half) error {
 	c := commitPool.Get().(*commit)
 	c.t, c.conn, c.ticket = t, conn, ticket
-	c.topic = t.b.topics.find(half.RealTopic)
+	c.topic = t.b.topics.Find(half.RealTopic)
 	c.make(r, &half)
 	c.half = transaction.Half{Offset: half.Offset, First: half.First}
-	if c.topic != nil && !c.topic.enter() {
+	if c.topic != nil && !c.topic.Enter() {
 		t.mu.Lock()
 		t.mu.ledger.Withdraw(&c.half)
 		t.mu.Unlock()
-		name := c.topic.name
+		name := c.topic.Name
 		c.free()
 		return refuse(protocol.TopicNotExist, "topic[%s] not exist: it is being deleted", name)
 	}
 	entered := c.topic
 	t.b.store.PutAsync(&c.msg, c) // c is the completion's from here on
 	if entered != nil {
-		entered.leave()
+		entered.Leave()
 	}
 	return errLater
 }
@@ -146,7 +147,7 @@ func (c *commit) make(r message.Record, half *transaction.Half) {
 	phy := r.PhyOffset()
 	r.Decode(m)
 	if c.topic != nil {
-		m.Topic = c.topic.name
+		m.Topic = c.topic.Name
 	} else {
 		m.Topic = string(half.RealTopic)
 	}
@@ -189,7 +190,7 @@ func (c *commit) PutDone(r engine.PutResult) {
 	if r.Status.Stored() {
 		t.stats.committed.Add(1)
 		if c.topic != nil {
-			c.topic.puts.Add(1, int64(r.Size))
+			c.topic.Puts.Add(1, int64(r.Size))
 		}
 		t.b.stats.Put.Add(1, int64(r.Size))
 	} else {

@@ -121,7 +121,7 @@ func (b *Broker) resetAtClients(c *call, h *protocol.ResetOffsetRequestHeader, t
 	body := protocol.ResetOffsetBody{OffsetTable: map[protocol.MessageQueue]int64{}}
 	var forC protocol.ResetOffsetBodyForC
 	for queue, offset := range targets {
-		if consumed, ok := b.offsets.committed(h.Topic, h.Group, queue); !h.IsForce && ok && offset > consumed {
+		if consumed, ok := b.offsets.Committed(h.Topic, h.Group, queue); !h.IsForce && ok && offset > consumed {
 			offset = consumed
 		}
 		body.OffsetTable[b.messageQueue(h.Topic, queue)] = offset

@@ -119,7 +119,7 @@ func (w *consumption) open() {
 // giveBackGroup makes the retrying group, with one retry queue.
 func (w *consumption) giveBackGroup() {
 	w.Helper()
-	c, err := w.s.groups.findOrCreate("r", w.s.options(), w.millis())
+	c, err := w.s.groups.FindOrCreate("r", w.s.options().AutoCreateSubscriptionGroup, w.millis())
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func (w *consumption) pass(d time.Duration) {
 // records are the next messages of a queue for a group that reads by offsets.
 func (w *consumption) records(group, topic string, most int) []message.Record {
 	w.Helper()
-	offset, _ := w.s.offsets.committed(topic, group, 0)
+	offset, _ := w.s.offsets.Committed(topic, group, 0)
 	offset = max(offset, 0)
 	if offset >= int64(w.s.store.MaxOffset(topic, 0)) {
 		return nil
@@ -237,7 +237,7 @@ func (w *consumption) read(topic string) {
 		} else {
 			w.giveBack(r)
 		}
-		w.s.offsets.commit(topic, "r", 0, int64(r.QueueOffset())+1)
+		w.s.offsets.Commit(topic, "r", 0, int64(r.QueueOffset())+1)
 	}
 }
 
@@ -294,7 +294,7 @@ func (w *consumption) inOrder() {
 			w.Fatalf("offset %d is read in order, the last was %d", r.QueueOffset(), w.ordered-1)
 		}
 		w.ordered = max(w.ordered, int64(r.QueueOffset())+1)
-		w.s.offsets.commit("T", "o", 0, int64(r.QueueOffset())+1)
+		w.s.offsets.Commit("T", "o", 0, int64(r.QueueOffset())+1)
 	}
 }
 
@@ -357,7 +357,7 @@ func (w *consumption) ack(m popMessage) {
 // save makes the offsets durable.
 func (w *consumption) save() {
 	w.Helper()
-	if err := w.s.offsets.persist(); err != nil {
+	if err := w.s.offsets.Persist(); err != nil {
 		w.Fatal(err)
 	}
 	for _, state := range w.pops {
@@ -393,7 +393,7 @@ func (w *consumption) calm() {
 				for _, r := range list {
 					w.judge(r)
 					w.retried[string(r.Body())] = true
-					w.s.offsets.commit(topic, "r", 0, int64(r.QueueOffset())+1)
+					w.s.offsets.Commit(topic, "r", 0, int64(r.QueueOffset())+1)
 				}
 			}
 		}

@@ -62,7 +62,7 @@ func (b *Broker) Lag(group string) []TopicLag {
 // lagTopics are the topics that a group consumes, and those that it gets messages again through.
 func (b *Broker) lagTopics(group string) []string {
 	g := b.consumers.snapshot(group)
-	list := b.offsets.topicsOf(group)
+	list := b.offsets.TopicsOf(group)
 	retry := message.RetryTopic(group)
 	if g != nil && len(g.subscriptions) > 0 {
 		list = slices.DeleteFunc(list, func(topic string) bool {
@@ -76,7 +76,7 @@ func (b *Broker) lagTopics(group string) []string {
 		again = append(again, names[:]...)
 	}
 	for _, topic := range again {
-		if b.topics.get(topic) != nil {
+		if b.topics.Get(topic) != nil {
 			list = append(list, topic)
 		}
 	}
@@ -86,14 +86,14 @@ func (b *Broker) lagTopics(group string) []string {
 
 // topicLag tells how far a group is behind in a topic, false when there is no such topic.
 func (b *Broker) topicLag(topic, group string, inFlight map[lagKey]popped, budget *lagBudget) (TopicLag, bool) {
-	t := b.topics.get(topic)
+	t := b.topics.Get(topic)
 	if t == nil {
 		return TopicLag{}, false
 	}
 	l := TopicLag{Topic: topic, Queues: map[int32]Lag{}}
 	expr, text := b.lagFilter(topic, group)
 	l.Filter = text
-	for queue := range max(t.config.Load().ReadQueueNums, t.config.Load().WriteQueueNums) {
+	for queue := range max(t.Config().ReadQueueNums, t.Config().WriteQueueNums) {
 		one := b.queueLag(topic, group, queue, expr, inFlight[lagKey{topicGroup{topic, group}, queue}], budget)
 		l.Queues[queue] = one
 		l.add(one)
@@ -121,7 +121,7 @@ func (b *Broker) lagFilter(topic, group string) (*filter.Expression, string) {
 }
 
 func (b *Broker) queueLag(topic, group string, queue int32, expr *filter.Expression, open popped, budget *lagBudget) Lag {
-	consumed, ok := b.offsets.committed(topic, group, queue)
+	consumed, ok := b.offsets.Committed(topic, group, queue)
 	if !ok && !strings.HasPrefix(topic, message.RetryTopicPrefix) {
 		return Lag{} // it has not begun, and where it will is its affair
 	}
@@ -131,7 +131,7 @@ func (b *Broker) queueLag(topic, group string, queue int32, expr *filter.Express
 	if first >= 0 {
 		l.Oldest = max(b.storeTime(topic, queue, first), 0)
 	}
-	if read := min(b.offsets.pulled(topic, group, queue), last); read > from && open.count == 0 {
+	if read := min(b.offsets.Pulled(topic, group, queue), last); read > from && open.count == 0 {
 		// Of a filtered queue what was read and is not wanted is not in flight; the share is that of the whole.
 		l.InFlight = read - from
 		if whole := last - from; expr != nil && whole > 0 {
@@ -159,6 +159,9 @@ const (
 )
 
 func newLagBudget() lagBudget { return lagBudget{lagEntries, lagRecords} }
+
+// topicGroup is a topic as one group consumes it.
+type topicGroup struct{ topic, group string }
 
 type lagKey struct {
 	topicGroup

@@ -47,7 +47,7 @@ func TestLightQueues(t *testing.T) {
 	s.must(protocol.UpdateConsumerOffset, &protocol.UpdateConsumerOffsetRequestHeader{ConsumerGroup: group, Topic: queue, CommitOffset: 3}, nil, nil)
 	s.heartbeat(s.client, "c", "plain", protocol.Clustering, 1, "Parent", "*")
 	s.must(protocol.UpdateConsumerOffset, &protocol.UpdateConsumerOffsetRequestHeader{ConsumerGroup: "plain", Topic: "Parent", CommitOffset: 1}, nil, nil)
-	if s.topics.mu.table[queue] != nil || s.groups.mu.table[group] != nil {
+	if s.topics.Snapshot().TopicConfigTable[queue] != nil || s.groups.Snapshot().SubscriptionGroupTable[group] != nil {
 		t.Error("a light queue is in the table of topics, or its group in that of groups")
 	}
 	if err := s.Close(); err != nil {
@@ -66,7 +66,7 @@ func TestLightQueues(t *testing.T) {
 	}
 	again := open()
 	defer again.Close()
-	if offset, ok := again.offsets.committed(queue, group, 0); !ok || offset != 3 {
+	if offset, ok := again.offsets.Committed(queue, group, 0); !ok || offset != 3 {
 		t.Errorf("the group is at %d, %t", offset, ok)
 	}
 }

@@ -60,7 +60,7 @@ func (b *Broker) Metrics() Metrics {
 		PullHolds: b.holds.Len(), PendingPuts: b.sender.gate.pending.Load(),
 		ColdPulls: b.cold.pulls.Load(), ColdRefused: b.cold.refused.Load(), ColdDelayed: b.cold.delayed.Load(),
 		ColdWaiting: b.cold.waiting(), ColdRate: b.cold.pace.state().rate,
-		Topics: len(b.topics.list()), Groups: len(b.groups.names()),
+		Topics: len(b.topics.List()), Groups: len(b.groups.Names()),
 		OnlineGroups: b.consumers.count(), ProducerGroups: len(b.producers.all()),
 		Connections:    len(b.server.Conns()) + len(b.fast.Conns()),
 		RequestsQueued: b.admin.Waiting() + b.calls.Waiting(), RequestsOffloaded: b.offloaded.Load(),
@@ -114,9 +114,9 @@ type TopicTraffic struct {
 
 // Puts returns what was put, by topic; topics without a message are left out.
 func (b *Broker) Puts() (list []TopicTraffic) {
-	for _, t := range b.topics.list() {
-		if n := t.puts.Messages(); n > 0 {
-			list = append(list, TopicTraffic{t.name, n, t.puts.Bytes()})
+	for _, t := range b.topics.List() {
+		if n := t.Puts.Messages(); n > 0 {
+			list = append(list, TopicTraffic{t.Name, n, t.Puts.Bytes()})
 		}
 	}
 	return list

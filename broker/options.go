@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/ha"
 	"github.com/rocketlog/rocketlog/internal/properties"
 	"github.com/rocketlog/rocketlog/internal/vfs"
@@ -151,7 +152,7 @@ func (o *Options) ensureDefaults() {
 	o.BrokerIP2 = cmp.Or(o.BrokerIP2, o.BrokerIP1)
 	o.BindAddress = cmp.Or(o.BindAddress, "0.0.0.0")
 	o.ListenPort = cmp.Or(o.ListenPort, 10911)
-	o.BrokerPermission = cmp.Or(o.BrokerPermission, permRead|permWrite)
+	o.BrokerPermission = cmp.Or(o.BrokerPermission, metadata.PermRead|metadata.PermWrite)
 	o.RegisterNameServerPeriod = cmp.Or(o.RegisterNameServerPeriod, 30000)
 	o.RegisterBrokerTimeoutMills = cmp.Or(o.RegisterBrokerTimeoutMills, 24000)
 	o.DefaultTopicQueueNums = cmp.Or(o.DefaultTopicQueueNums, 8)
@@ -199,10 +200,10 @@ func (o *Options) Validate() error {
 	fault := func(property, format string, args ...any) {
 		faults = append(faults, fmt.Errorf("property %s: %s", property, fmt.Sprintf(format, args...)))
 	}
-	if f := topicNameFault(o.BrokerClusterName); f != "" {
+	if f := metadata.TopicNameFault(o.BrokerClusterName); f != "" {
 		fault("brokerClusterName", "%q cannot name a topic: %s", o.BrokerClusterName, f)
 	}
-	if f := topicNameFault(o.BrokerName); f != "" {
+	if f := metadata.TopicNameFault(o.BrokerName); f != "" {
 		fault("brokerName", "%q cannot name a topic: %s", o.BrokerName, f)
 	}
 	switch o.BrokerRole {
@@ -234,7 +235,7 @@ func (o *Options) Validate() error {
 			fault("namesrvAddr", "%q is not host:port", addr)
 		}
 	}
-	if o.BrokerPermission&^(permRead|permWrite) != 0 {
+	if o.BrokerPermission&^(metadata.PermRead|metadata.PermWrite) != 0 {
 		fault("brokerPermission", "%d is not 2, 4 or 6", o.BrokerPermission)
 	}
 	o.StoreOptions.validate(fault)
@@ -269,7 +270,7 @@ func parseDelayLevels(text string) ([]time.Duration, error) {
 
 func hostName() string {
 	name, err := os.Hostname()
-	if err != nil || topicNameFault(name) != "" {
+	if err != nil || metadata.TopicNameFault(name) != "" {
 		return "DEFAULT_BROKER" // as BrokerConfig does when the host has no name, or none that a topic may have
 	}
 	return name

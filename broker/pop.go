@@ -11,6 +11,7 @@ import (
 
 	"github.com/rocketlog/rocketlog/broker/filter"
 	"github.com/rocketlog/rocketlog/broker/longpoll"
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/pop"
 	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/broker/stats"
@@ -108,7 +109,7 @@ type popping struct {
 	ticket remoting.Ticket
 
 	group     *protocol.SubscriptionGroupConfig
-	topic     *topic
+	topic     *metadata.Topic
 	queue     int32
 	most      int
 	invisible int64 // ms
@@ -220,7 +221,7 @@ func (d *popping) prepare(req *remoting.Command, mayWait bool) error {
 	switch {
 	case now.Sub(d.until) > popLateMax:
 		return refuse(protocol.PollingTimeout, "the broker[%s] pop message is timeout too much", o.BrokerIP1)
-	case o.BrokerPermission&permRead == 0:
+	case o.BrokerPermission&metadata.PermRead == 0:
 		return refuse(protocol.NoPermission, "the broker[%s] pop message is forbidden", o.BrokerIP1)
 	case h.MaxMsgNums > popMessagesMax:
 		return refuse(protocol.InvalidParameter, "the broker[%s] pop message's num is greater than %d", o.BrokerIP1, popMessagesMax)
@@ -251,24 +252,24 @@ func minTime(a, b time.Time) time.Time {
 }
 
 // longpoll.target finds topic and group of a request that pops, or asks whether it could.
-func (b *Broker) popTarget(topicName, groupName string, queue int32, what string, mayWait bool) (*topic, *protocol.SubscriptionGroupConfig, error) {
-	t := b.topics.get(topicName)
+func (b *Broker) popTarget(topicName, groupName string, queue int32, what string, mayWait bool) (*metadata.Topic, *protocol.SubscriptionGroupConfig, error) {
+	t := b.topics.Get(topicName)
 	if t == nil {
 		return nil, nil, refuse(protocol.TopicNotExist, "topic[%s] not exist, apply first please!", topicName)
 	}
-	if !t.readable() {
+	if !t.Readable() {
 		return nil, nil, refuse(protocol.NoPermission, "the topic[%s] %s is forbidden", topicName, what)
 	}
-	if most := t.config.Load().ReadQueueNums; queue >= most {
+	if most := t.Config().ReadQueueNums; queue >= most {
 		return nil, nil, refuse(protocol.InvalidParameter, "queueId[%d] is illegal, topic:[%s] topicConfig.readQueueNums:[%d]", queue, topicName, most)
 	}
-	g := b.groups.get(groupName)
+	g := b.groups.Get(groupName)
 	if g == nil {
 		if !mayWait {
 			return nil, nil, errMustWait
 		}
 		var err error
-		if g, err = b.groups.findOrCreate(groupName, b.options(), b.now().UnixMilli()); g == nil {
+		if g, err = b.groups.FindOrCreate(groupName, b.options().AutoCreateSubscriptionGroup, b.now().UnixMilli()); g == nil {
 			return nil, nil, refuse(protocol.SubscriptionGroupNotExist, "subscription group [%s] does not exist", groupName)
 		} else if err != nil {
 			b.log.Error("group is not on disk", "group", groupName, "error", err)
@@ -281,7 +282,7 @@ func (b *Broker) popTarget(topicName, groupName string, queue int32, what string
 }
 
 // popFilter is what the request leaves out; nil when that is nothing.
-func (b *Broker) popFilter(group string, t *topic, kind, text string) (*filter.Expression, error) {
+func (b *Broker) popFilter(group string, t *metadata.Topic, kind, text string) (*filter.Expression, error) {
 	if text == "" {
 		kind, text = filter.TypeTag, "*"
 	}
@@ -289,7 +290,7 @@ func (b *Broker) popFilter(group string, t *topic, kind, text string) (*filter.E
 	if s.filter == nil {
 		return nil, refuse(protocol.SubscriptionParseFailed, "parse the consumer's subscription failed: %v", s.fault)
 	}
-	b.consumers.noteSubscription(group, t.name, s)
+	b.consumers.noteSubscription(group, t.Name, s)
 	if s.filter.MatchesAll() {
 		return nil, nil
 	}
@@ -324,10 +325,10 @@ func (d *popping) run(resp *remoting.Command) *remoting.Command {
 		resp.Remark = "FOUND"
 		b.stats.Found.Add(1)
 		b.stats.Get.Add(int64(d.count), int64(d.bytes))
-		b.stats.NoteGroup(stats.Gets, d.topic.name, d.group.GroupName, int64(d.count), int64(d.bytes))
-		b.stats.NoteGroup(stats.Pops, d.topic.name, d.group.GroupName, int64(d.count), int64(d.bytes))
+		b.stats.NoteGroup(stats.Gets, d.topic.Name, d.group.GroupName, int64(d.count), int64(d.bytes))
+		b.stats.NoteGroup(stats.Pops, d.topic.Name, d.group.GroupName, int64(d.count), int64(d.bytes))
 		if d.rest > 0 {
-			d.p.waits.WakeGroup(d.topic.name, d.group.GroupName, d.queue)
+			d.p.waits.WakeGroup(d.topic.Name, d.group.GroupName, d.queue)
 		}
 	}
 	d.addHeader(resp)
@@ -373,14 +374,14 @@ func (d *popping) collect() error {
 	if d.byPriority(dice) {
 		retryShare, first = o.PopFromRetryProbabilityForPriority, 0
 	}
-	retry := b.popRetryTopic(d.topic.name, d.group.GroupName)
+	retry := b.popRetryTopic(d.topic.Name, d.group.GroupName)
 	// Receipts of one answer may name retry topics of one version only.
 	if o.EnableRetryTopicV2 && o.RetrieveMessageFromPopRetryTopicV1 && dice%2 == 0 {
-		retry = pop.RetryTopicV1(d.topic.name, d.group.GroupName)
+		retry = pop.RetryTopicV1(d.topic.Name, d.group.GroupName)
 	}
 	retryFirst := dice < retryShare
 	if retryFirst && !d.order {
-		d.fromTopic(b.topics.get(retry), first)
+		d.fromTopic(b.topics.Get(retry), first)
 	}
 	if d.queue < 0 {
 		d.fromTopic(d.topic, first)
@@ -388,7 +389,7 @@ func (d *popping) collect() error {
 		d.fromQueue(d.topic, d.queue)
 	}
 	if !retryFirst && !d.order {
-		d.fromTopic(b.topics.get(retry), first)
+		d.fromTopic(b.topics.Get(retry), first)
 	}
 	if d.count == 0 {
 		return d.failed
@@ -399,7 +400,7 @@ func (d *popping) collect() error {
 // byPriority tells whether the topic's messages have priorities, which are its queues, and this pop goes by them. The
 // attribute priority.factor of the group says how many pops of a hundred do.
 func (d *popping) byPriority(dice int32) bool {
-	if d.order || d.topic.config.Load().Attributes["message.type"] != "PRIORITY" {
+	if d.order || d.topic.Config().Attributes["message.type"] != "PRIORITY" {
 		return false
 	}
 	factor, err := strconv.ParseInt(d.group.Attributes["priority.factor"], 10, 64)
@@ -407,11 +408,11 @@ func (d *popping) byPriority(dice int32) bool {
 }
 
 // fromTopic pops from the queues in turn, beginning so many behind the one of the highest priority.
-func (d *popping) fromTopic(t *topic, first int32) {
+func (d *popping) fromTopic(t *metadata.Topic, first int32) {
 	if t == nil {
 		return
 	}
-	queues := t.config.Load().ReadQueueNums
+	queues := t.Config().ReadQueueNums
 	ascending := d.p.b.options().PriorityOrderAsc
 	for i := range queues {
 		next := i
@@ -423,22 +424,22 @@ func (d *popping) fromTopic(t *topic, first int32) {
 }
 
 // fromQueue pops from one queue what there is room for.
-func (d *popping) fromQueue(t *topic, queue int32) {
+func (d *popping) fromQueue(t *metadata.Topic, queue int32) {
 	b, group := d.p.b, d.group.GroupName
-	lock := d.p.lock(t.name, group, queue)
+	lock := d.p.lock(t.Name, group, queue)
 	lock.Lock()
 	defer lock.Unlock()
-	offset := b.popOffset(t.name, group, queue, d.initMode, true)
-	if reset, ok := b.offsets.takeReset(t.name, group, queue); ok {
-		d.p.orders.forget(t.name, group, queue)
-		b.offsets.commit(t.name, group, queue, reset)
+	offset := b.popOffset(t.Name, group, queue, d.initMode, true)
+	if reset, ok := b.offsets.TakeReset(t.Name, group, queue); ok {
+		d.p.orders.forget(t.Name, group, queue)
+		b.offsets.Commit(t.Name, group, queue, reset)
 		offset = reset
 	}
-	if d.order && d.p.orders.blocked(t.name, group, queue, d.attempt, d.now) {
+	if d.order && d.p.orders.blocked(t.Name, group, queue, d.attempt, d.now) {
 		return // what is behind the block is not waited for: its end wakes
 	}
 	if d.count >= d.most {
-		d.rest += max(int64(b.store.MaxOffset(t.name, queue))-offset, 0)
+		d.rest += max(int64(b.store.MaxOffset(t.Name, queue))-offset, 0)
 		return
 	}
 	res := d.result()
@@ -448,14 +449,14 @@ func (d *popping) fromQueue(t *topic, queue int32) {
 			return
 		}
 	} else if next := int64(res.NextOffset); next > offset {
-		b.offsets.commit(t.name, group, queue, next) // nothing there for this group
+		b.offsets.Commit(t.Name, group, queue, next) // nothing there for this group
 	}
 	d.rest += max(int64(res.MaxOffset)-int64(res.NextOffset), 0)
 }
 
 // popOffset is where the group goes on in the queue. The first offset of a group is committed, where init asks for it.
 func (b *Broker) popOffset(topic, group string, queue, initMode int32, init bool) int64 {
-	if offset, ok := b.offsets.committed(topic, group, queue); ok && offset >= 0 {
+	if offset, ok := b.offsets.Committed(topic, group, queue); ok && offset >= 0 {
 		return offset
 	}
 	first, last := int64(b.store.MinOffset(topic, queue)), int64(b.store.MaxOffset(topic, queue))
@@ -469,15 +470,15 @@ func (b *Broker) popOffset(topic, group string, queue, initMode int32, init bool
 		offset = max(last-1, 0) // Java begins with the last one too
 	}
 	if init {
-		b.offsets.commit(topic, group, queue, offset)
+		b.offsets.Commit(topic, group, queue, offset)
 	}
 	return offset
 }
 
 // read reads the queue from offset, or from where it has messages, and returns that.
-func (d *popping) read(t *topic, queue int32, offset int64, res *engine.GetResult) int64 {
+func (d *popping) read(t *metadata.Topic, queue int32, offset int64, res *engine.GetResult) int64 {
 	b := d.p.b
-	req := engine.GetRequest{Topic: t.name, QueueID: queue, Offset: message.QueueOffset(offset), MaxMsgs: d.most - d.count}
+	req := engine.GetRequest{Topic: t.Name, QueueID: queue, Offset: message.QueueOffset(offset), MaxMsgs: d.most - d.count}
 	if d.filter != nil && (t == d.topic || b.options().FilterSupportRetry) {
 		req.Filter = d.filter
 	}
@@ -486,7 +487,7 @@ func (d *popping) read(t *topic, queue int32, offset int64, res *engine.GetResul
 	switch res.Status {
 	case engine.OffsetTooSmall, engine.OffsetOverflowBadly, engine.OffsetFoundNull:
 		offset = int64(res.NextOffset)
-		b.offsets.commit(t.name, d.group.GroupName, queue, offset)
+		b.offsets.Commit(t.Name, d.group.GroupName, queue, offset)
 		req.Offset = res.NextOffset
 		b.store.Get(&req, res)
 	}
@@ -499,20 +500,20 @@ func (d *popping) read(t *topic, queue int32, offset int64, res *engine.GetResul
 
 // give makes what was read from offset on the group's, and adds it to the answer. It is false when that cannot be made
 // durable: then it is nobody's.
-func (d *popping) give(t *topic, queue int32, offset int64, res *engine.GetResult) bool {
+func (d *popping) give(t *metadata.Topic, queue int32, offset int64, res *engine.GetResult) bool {
 	b, group := d.p.b, d.group.GroupName
 	d.found = d.found[:0]
-	if err := eachRecord(res.Segments, func(r message.Record) { d.found = append(d.found, int64(r.OffsetIn(t.name))) }); err != nil {
-		d.failed = fmt.Errorf("messages of %s/%d at %d: %w", t.name, queue, offset, err)
+	if err := eachRecord(res.Segments, func(r message.Record) { d.found = append(d.found, int64(r.OffsetIn(t.Name))) }); err != nil {
+		d.failed = fmt.Errorf("messages of %s/%d at %d: %w", t.Name, queue, offset, err)
 		return false
 	}
-	source := pop.SourceOf(t.name)
+	source := pop.SourceOf(t.Name)
 	if d.order {
-		d.orderInfo = d.p.orders.give(d.orderInfo, source, pop.OrderKey{Topic: t.name, Group: group, Queue: queue}, d.attempt, d.found, d.now, d.invisible)
-		b.offsets.commit(t.name, group, queue, offset)
+		d.orderInfo = d.p.orders.give(d.orderInfo, source, pop.OrderKey{Topic: t.Name, Group: group, Queue: queue}, d.attempt, d.found, d.now, d.invisible)
+		b.offsets.Commit(t.Name, group, queue, offset)
 	} else {
 		c := &pop.Checkpoint{
-			Key:           pop.Key{Topic: t.name, Group: group, Queue: queue, Start: offset, PopTime: d.now, BrokerName: b.options().BrokerName},
+			Key:           pop.Key{Topic: t.Name, Group: group, Queue: queue, Start: offset, PopTime: d.now, BrokerName: b.options().BrokerName},
 			InvisibleTime: d.invisible, Offsets: append([]int64(nil), d.found...),
 		}
 		if d.p.log.has(d.revive, &c.Key) { // a reset of the offset within the millisecond
@@ -522,7 +523,7 @@ func (d *popping) give(t *topic, queue int32, offset int64, res *engine.GetResul
 		if d.failed = popAnswer(d.p.log.add(d.revive, c), b.options()); d.failed != nil {
 			return false
 		}
-		b.offsets.commit(t.name, group, queue, int64(res.NextOffset))
+		b.offsets.Commit(t.Name, group, queue, int64(res.NextOffset))
 	}
 	d.starts = pop.AppendStartOffset(d.starts, source, queue, offset)
 	d.offsets = pop.AppendMessageOffsets(d.offsets, source, queue, d.found)
@@ -545,7 +546,7 @@ func (d *popping) addRetried(source pop.Source, start int64, res *engine.GetResu
 			StartOffset: start, PopTime: d.now, InvisibleTime: d.invisible, ReviveQueue: d.revive, Source: source,
 			BrokerName: d.p.b.options().BrokerName, QueueID: m.QueueID, QueueOffset: int64(m.QueueOffset),
 		}
-		m.Topic = d.topic.name
+		m.Topic = d.topic.Name
 		m.Properties = m.Properties.Set(message.PropertyPopCheckPoint, string(receipt.Append(nil)))
 		record := make([]byte, m.RecordSize())
 		message.EncodeRecord(record, m, r.BodyCRC())
@@ -562,7 +563,7 @@ func (d *popping) wait() protocol.ResponseCode {
 	group, t, queue, order, attempt, conn := d.group.GroupName, d.topic, d.queue, d.order, d.attempt, d.conn
 	d.coldState = coldState{}
 	w := &longpoll.Pop{Group: group, Request: longpoll.Request{
-		Topic: t.name, Queue: queue, Filter: d.filter, Until: d.until, Owner: conn, Waiter: d,
+		Topic: t.Name, Queue: queue, Filter: d.filter, Until: d.until, Owner: conn, Waiter: d,
 	}}
 	d.reset()
 	if !p.waits.Hold(w) {
@@ -582,7 +583,7 @@ func (d *popping) wait() protocol.ResponseCode {
 func (d *popping) Resume(writes bool) {
 	resp := remoting.NewResponse(protocol.Success, "")
 	conn, ticket, b := d.conn, d.ticket, d.p.b
-	t, g, err := b.popTarget(d.topic.name, d.group.GroupName, d.queue, "pop message", true)
+	t, g, err := b.popTarget(d.topic.Name, d.group.GroupName, d.queue, "pop message", true)
 	if err != nil {
 		d.Free()
 		c := call{resp: resp}
@@ -611,9 +612,9 @@ func (d *popping) later(why string) *remoting.Command {
 }
 
 // popReady tells whether the group could pop something of the topic or its retry topics; filters are not asked.
-func (b *Broker) popReady(t *topic, group string, queue int32, order bool, attempt string) bool {
+func (b *Broker) popReady(t *metadata.Topic, group string, queue int32, order bool, attempt string) bool {
 	if queue >= 0 {
-		if b.popQueueReady(t.name, group, queue, order, attempt) {
+		if b.popQueueReady(t.Name, group, queue, order, attempt) {
 			return true
 		}
 	} else if b.popTopicReady(t, group, order, attempt) {
@@ -622,17 +623,17 @@ func (b *Broker) popReady(t *topic, group string, queue int32, order bool, attem
 	if order {
 		return false
 	}
-	for _, name := range pop.RetryTopics(t.name, group) {
-		if retry := b.topics.get(name); retry != nil && b.popTopicReady(retry, group, false, "") {
+	for _, name := range pop.RetryTopics(t.Name, group) {
+		if retry := b.topics.Get(name); retry != nil && b.popTopicReady(retry, group, false, "") {
 			return true
 		}
 	}
 	return false
 }
 
-func (b *Broker) popTopicReady(t *topic, group string, order bool, attempt string) bool {
-	for queue := range t.config.Load().ReadQueueNums {
-		if b.popQueueReady(t.name, group, queue, order, attempt) {
+func (b *Broker) popTopicReady(t *metadata.Topic, group string, order bool, attempt string) bool {
+	for queue := range t.Config().ReadQueueNums {
+		if b.popQueueReady(t.Name, group, queue, order, attempt) {
 			return true
 		}
 	}

@@ -3,6 +3,7 @@ package broker
 import (
 	"math/bits"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/pop"
 	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/engine"
@@ -23,11 +24,11 @@ func (p *popper) ended(handle func(c *call) error) remoting.Handler {
 }
 
 // receipt reads the receipt of a request and checks what it is for.
-func (p *popper) receipt(text, topicName string, queue int32) (h pop.Handle, t *topic, err error) {
-	if t = p.b.topics.get(topicName); t == nil {
+func (p *popper) receipt(text, topicName string, queue int32) (h pop.Handle, t *metadata.Topic, err error) {
+	if t = p.b.topics.Get(topicName); t == nil {
 		return h, nil, refuse(protocol.TopicNotExist, "topic[%s] not exist, apply first please!", topicName)
 	}
-	if most := t.config.Load().ReadQueueNums; queue < 0 || queue >= most {
+	if most := t.Config().ReadQueueNums; queue < 0 || queue >= most {
 		return h, nil, refuse(protocol.MessageIllegal, "queueId[%d] is illegal, topic:[%s] topicConfig.readQueueNums:[%d]", queue, topicName, most)
 	}
 	if h, err = pop.ParseHandle(text); err != nil {
@@ -45,7 +46,7 @@ func checkReviveQueue(queue int32) error {
 
 // groupName is the name of the group, as one string for all that is kept of it where the group is known.
 func (p *popper) groupName(name string) string {
-	if g := p.b.groups.get(name); g != nil {
+	if g := p.b.groups.Get(name); g != nil {
 		return g.GroupName
 	}
 	return name
@@ -62,9 +63,9 @@ func (p *popper) ack(c *call) error {
 	if err != nil {
 		return err
 	}
-	first, last := int64(p.b.store.MinOffset(t.name, h.QueueID)), int64(p.b.store.MaxOffset(t.name, h.QueueID))
+	first, last := int64(p.b.store.MinOffset(t.Name, h.QueueID)), int64(p.b.store.MaxOffset(t.Name, h.QueueID))
 	if h.Offset < first || h.Offset > last {
-		return refuse(protocol.NoMessage, "offset is illegal, key:%s@%d, commit:%d, store:%d~%d", t.name, h.QueueID, h.Offset, first, last)
+		return refuse(protocol.NoMessage, "offset is illegal, key:%s@%d, commit:%d, store:%d~%d", t.Name, h.QueueID, h.Offset, first, last)
 	}
 	group := p.groupName(h.ConsumerGroup)
 	if receipt.Ordered() {
@@ -72,7 +73,7 @@ func (p *popper) ack(c *call) error {
 	}
 	r := p.log.ack(receipt.ReviveQueue, &pop.Ack{
 		Key: pop.Key{
-			Topic: t.name, Group: group, Queue: h.QueueID, Start: receipt.StartOffset, PopTime: receipt.PopTime, BrokerName: receipt.BrokerName,
+			Topic: t.Name, Group: group, Queue: h.QueueID, Start: receipt.StartOffset, PopTime: receipt.PopTime, BrokerName: receipt.BrokerName,
 		},
 		Offsets: []int64{h.Offset},
 	}, receipt.VisibleAt())
@@ -80,27 +81,27 @@ func (p *popper) ack(c *call) error {
 }
 
 // ackOrdered notes that a message of an ordered queue is done. When it was the first that was not, the group moves on.
-func (p *popper) ackOrdered(t *topic, group string, queue int32, offset, popTime int64) error {
+func (p *popper) ackOrdered(t *metadata.Topic, group string, queue int32, offset, popTime int64) error {
 	b := p.b
-	lock := p.lock(t.name, group, queue)
+	lock := p.lock(t.Name, group, queue)
 	lock.Lock()
 	defer lock.Unlock()
-	if committed, ok := b.offsets.committed(t.name, group, queue); ok && offset < committed {
+	if committed, ok := b.offsets.Committed(t.Name, group, queue); ok && offset < committed {
 		return nil // done before
 	}
-	next, verdict := p.orders.ack(pop.OrderKey{Topic: t.name, Group: group, Queue: queue}, offset, popTime)
+	next, verdict := p.orders.ack(pop.OrderKey{Topic: t.Name, Group: group, Queue: queue}, offset, popTime)
 	switch verdict {
 	case pop.Unknown:
-		return refuse(protocol.MessageIllegal, "offset is illegal, key:%s@%d, old:%d, commit:%d, next:%d", t.name, queue, next, offset, -1)
+		return refuse(protocol.MessageIllegal, "offset is illegal, key:%s@%d, old:%d, commit:%d, next:%d", t.Name, queue, next, offset, -1)
 	case pop.Stale:
 		return nil
 	}
-	b.stats.NoteGroup(stats.Acks, t.name, group, 1, 0)
-	if !b.offsets.pendingReset(t.name, group, queue) {
-		b.offsets.commit(t.name, group, queue, next)
+	b.stats.NoteGroup(stats.Acks, t.Name, group, 1, 0)
+	if !b.offsets.PendingReset(t.Name, group, queue) {
+		b.offsets.Commit(t.Name, group, queue, next)
 	}
-	if !p.orders.blocked(t.name, group, queue, "", b.now().UnixMilli()) {
-		p.waits.WakeGroup(t.name, group, queue)
+	if !p.orders.blocked(t.Name, group, queue, "", b.now().UnixMilli()) {
+		p.waits.WakeGroup(t.Name, group, queue)
 	}
 	return nil
 }
@@ -135,15 +136,15 @@ func (p *popper) ackEntry(e *protocol.BatchAck, brokerName string) error {
 	default:
 		return refuse(protocol.SystemError, "batch ack: retry %q is none of 0, 1 and 2", e.Retry)
 	}
-	t := p.b.topics.get(source.Topic(e.Topic, e.ConsumerGroup))
-	if t == nil || e.QueueID < 0 || e.QueueID >= t.config.Load().ReadQueueNums {
+	t := p.b.topics.Get(source.Topic(e.Topic, e.ConsumerGroup))
+	if t == nil || e.QueueID < 0 || e.QueueID >= t.Config().ReadQueueNums {
 		return nil
 	}
 	if err := checkReviveQueue(e.ReviveQueueID); err != nil {
 		return err
 	}
 	group := p.groupName(e.ConsumerGroup)
-	first, last := int64(p.b.store.MinOffset(t.name, e.QueueID)), int64(p.b.store.MaxOffset(t.name, e.QueueID))
+	first, last := int64(p.b.store.MinOffset(t.Name, e.QueueID)), int64(p.b.store.MaxOffset(t.Name, e.QueueID))
 	var offsets []int64
 	for i, set := range e.Bits[:min(len(e.Bits), batchAckBytes)] {
 		for ; set != 0; set &= set - 1 {
@@ -163,16 +164,16 @@ func (p *popper) ackEntry(e *protocol.BatchAck, brokerName string) error {
 		return nil
 	}
 	r := p.log.ack(e.ReviveQueueID, &pop.Ack{
-		Key:     pop.Key{Topic: t.name, Group: group, Queue: e.QueueID, Start: e.StartOffset, PopTime: e.PopTime, BrokerName: brokerName},
+		Key:     pop.Key{Topic: t.Name, Group: group, Queue: e.QueueID, Start: e.StartOffset, PopTime: e.PopTime, BrokerName: brokerName},
 		Offsets: offsets,
 	}, e.PopTime+e.InvisibleTime)
 	return p.acked(r, t, group, len(offsets))
 }
 
 // acked counts messages that are done, and says what became of the record that says so.
-func (p *popper) acked(r engine.PutResult, t *topic, group string, messages int) error {
+func (p *popper) acked(r engine.PutResult, t *metadata.Topic, group string, messages int) error {
 	if r.Status.Stored() {
-		p.b.stats.NoteGroup(stats.Acks, t.name, group, int64(messages), 0)
+		p.b.stats.NoteGroup(stats.Acks, t.Name, group, int64(messages), 0)
 	}
 	return popAnswer(r, p.b.options())
 }
@@ -191,7 +192,7 @@ func (p *popper) changeInvisible(c *call) error {
 		return err
 	}
 	b := p.b
-	if h.Offset < int64(b.store.MinOffset(t.name, h.QueueID)) || h.Offset >= int64(b.store.MaxOffset(t.name, h.QueueID)) {
+	if h.Offset < int64(b.store.MinOffset(t.Name, h.QueueID)) || h.Offset >= int64(b.store.MaxOffset(t.Name, h.QueueID)) {
 		return refuse(protocol.NoMessage, "")
 	}
 	if h.InvisibleTime < 0 || h.InvisibleTime > invisibleMax {
@@ -208,12 +209,12 @@ func (p *popper) changeInvisible(c *call) error {
 		return nil
 	}
 	next := &pop.Checkpoint{
-		Key:           pop.Key{Topic: t.name, Group: group, Queue: h.QueueID, Start: h.Offset, PopTime: now, BrokerName: receipt.BrokerName},
+		Key:           pop.Key{Topic: t.Name, Group: group, Queue: h.QueueID, Start: h.Offset, PopTime: now, BrokerName: receipt.BrokerName},
 		InvisibleTime: h.InvisibleTime, Offsets: []int64{h.Offset}, Suspended: h.Suspend,
 	}
 	old := next.Key
 	old.Start, old.PopTime = receipt.StartOffset, receipt.PopTime
-	lock := p.lock(t.name, group, h.QueueID)
+	lock := p.lock(t.Name, group, h.QueueID)
 	lock.Lock()
 	defer lock.Unlock()
 	if err := popAnswer(p.log.replace(receipt.ReviveQueue, &old, receipt.VisibleAt(), next), b.options()); err != nil {
@@ -225,13 +226,13 @@ func (p *popper) changeInvisible(c *call) error {
 }
 
 // postponeOrdered is false when the message is done.
-func (p *popper) postponeOrdered(t *topic, group string, queue int32, offset, popTime, visibleAt int64) bool {
-	lock := p.lock(t.name, group, queue)
+func (p *popper) postponeOrdered(t *metadata.Topic, group string, queue int32, offset, popTime, visibleAt int64) bool {
+	lock := p.lock(t.Name, group, queue)
 	lock.Lock()
 	defer lock.Unlock()
-	if committed, ok := p.b.offsets.committed(t.name, group, queue); ok && offset < committed {
+	if committed, ok := p.b.offsets.Committed(t.Name, group, queue); ok && offset < committed {
 		return false
 	}
-	p.orders.postpone(pop.OrderKey{Topic: t.name, Group: group, Queue: queue}, offset, popTime, visibleAt)
+	p.orders.postpone(pop.OrderKey{Topic: t.Name, Group: group, Queue: queue}, offset, popTime, visibleAt)
 	return true
 }

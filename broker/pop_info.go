@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/rocketlog/rocketlog/broker/longpoll"
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
@@ -16,7 +17,7 @@ type notifying struct {
 	conn   *remoting.Conn
 	ticket remoting.Ticket
 
-	topic   *topic
+	topic   *metadata.Topic
 	group   string
 	queue   int32
 	order   bool
@@ -48,7 +49,7 @@ func (p *popper) notify(conn *remoting.Conn, req *remoting.Command, mayWait bool
 		return fail(err)
 	}
 	b := p.b
-	if o := b.options(); o.BrokerPermission&permRead == 0 {
+	if o := b.options(); o.BrokerPermission&metadata.PermRead == 0 {
 		return fail(refuse(protocol.NoPermission, "the broker[%s] peeking message is forbidden", o.BrokerIP1))
 	}
 	t, g, err := b.popTarget(h.Topic, h.ConsumerGroup, h.QueueID, "peeking message", mayWait)
@@ -69,7 +70,7 @@ func (p *popper) notify(conn *remoting.Conn, req *remoting.Command, mayWait bool
 		}
 		if !n.ticket.Oneway && b.now().Before(n.until) {
 			w := &longpoll.Pop{Group: n.group, Request: longpoll.Request{
-				Topic: t.name, Queue: n.queue, Filter: filter, Until: n.until, Owner: conn, Waiter: n,
+				Topic: t.Name, Queue: n.queue, Filter: filter, Until: n.until, Owner: conn, Waiter: n,
 			}}
 			if p.waits.Hold(w) {
 				if n.ready() {
@@ -98,7 +99,7 @@ func (n *notifying) Resume(writes bool) {
 	resp := remoting.NewResponse(protocol.Success, "")
 	answer.Encode(&resp.Fields)
 	if answer.HasMsg {
-		n.p.waits.WakeGroup(n.topic.name, n.group, n.queue)
+		n.p.waits.WakeGroup(n.topic.Name, n.group, n.queue)
 	}
 	replyWaiting(n.conn, n.ticket, resp, writes)
 }
@@ -147,17 +148,17 @@ func (p *popper) peek(c *call) error {
 		count += res.Count
 		rest += max(int64(res.MaxOffset)-int64(res.NextOffset), 0)
 	}
-	peekTopic := func(t *topic) {
-		for queue := range t.config.Load().ReadQueueNums {
-			peekQueue(t.name, queue)
+	peekTopic := func(t *metadata.Topic) {
+		for queue := range t.Config().ReadQueueNums {
+			peekQueue(t.Name, queue)
 		}
 	}
 	if h.QueueID >= 0 {
-		peekQueue(t.name, h.QueueID)
+		peekQueue(t.Name, h.QueueID)
 	} else {
 		peekTopic(t)
 	}
-	if retry := b.topics.get(b.popRetryTopic(t.name, g.GroupName)); retry != nil {
+	if retry := b.topics.Get(b.popRetryTopic(t.Name, g.GroupName)); retry != nil {
 		peekTopic(retry)
 	}
 	answer := protocol.PopMessageResponseHeader{RestNum: rest}

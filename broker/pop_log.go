@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/pop"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
@@ -82,7 +83,7 @@ func (l *reviveLog) load() {
 	for i := range l.queues {
 		q := &l.queues[i]
 		next := int64(0)
-		if committed, ok := l.b.offsets.committed(l.topic, reviveGroup, int32(i)); ok {
+		if committed, ok := l.b.offsets.Committed(l.topic, reviveGroup, int32(i)); ok {
 			next = committed + 1
 		}
 		q.mu.Lock()
@@ -393,7 +394,7 @@ func (l *reviveLog) commit() (unsettled bool) {
 		unsettled = unsettled || q.mu.ledger.Len() > 0
 		q.mu.Unlock()
 		if committed > was && committed >= 0 {
-			l.b.offsets.commit(l.topic, reviveGroup, int32(i), committed)
+			l.b.offsets.Commit(l.topic, reviveGroup, int32(i), committed)
 			unsettled = true
 		}
 	}
@@ -465,7 +466,7 @@ func (l *reviveLog) revive(queue int32, d pop.Revival) {
 // slave may only not have copied these yet.
 func (l *reviveLog) again(c *pop.Checkpoint, read messageReader, offset int64) error {
 	b := l.b
-	if !b.isSlave() && (b.topics.get(pop.NormalTopic(c.Topic, c.Group)) == nil || !l.hasGroup(c)) {
+	if !b.isSlave() && (b.topics.Get(pop.NormalTopic(c.Topic, c.Group)) == nil || !l.hasGroup(c)) {
 		return nil
 	}
 	m, err := read(offset)
@@ -502,11 +503,11 @@ func (l *reviveLog) again(c *pop.Checkpoint, read messageReader, offset int64) e
 
 // hasGroup tells whether the group of a checkpoint is there. Of another broker's it may never have been here before.
 func (l *reviveLog) hasGroup(c *pop.Checkpoint) bool {
-	g := l.b.groups.get(c.Group)
+	g := l.b.groups.Get(c.Group)
 	if g != nil || l.isOwn(&c.Key) {
 		return g != nil
 	}
-	g, err := l.b.groups.findOrCreate(c.Group, l.b.options(), l.b.now().UnixMilli())
+	g, err := l.b.groups.FindOrCreate(c.Group, l.b.options().AutoCreateSubscriptionGroup, l.b.now().UnixMilli())
 	if err != nil {
 		l.b.log.Error("group is not on disk", "group", c.Group, "error", err)
 	}
@@ -523,13 +524,13 @@ func (b *Broker) popRetryTopic(topic, group string) string {
 
 // ensurePopRetry makes the retry topic where needed; the group reads it from its beginning.
 func (b *Broker) ensurePopRetry(topic, group string) error {
-	if b.topics.get(topic) != nil {
+	if b.topics.Get(topic) != nil {
 		return nil
 	}
-	if _, ok := b.offsets.committed(topic, group, 0); !ok {
-		b.offsets.commit(topic, group, 0, 0)
+	if _, ok := b.offsets.Committed(topic, group, 0); !ok {
+		b.offsets.Commit(topic, group, 0, 0)
 	}
-	c := newTopicConfig(topic, 1)
+	c := metadata.NewTopicConfig(topic, 1)
 	if _, err := b.ownTopic(c); err != nil {
 		return err
 	}

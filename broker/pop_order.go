@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/pop"
 	"github.com/rocketlog/rocketlog/broker/state"
 )
@@ -55,7 +56,7 @@ func (t *orderTable) load() error {
 		return err
 	}
 	for key, queues := range file.Table {
-		topic, group, ok := strings.Cut(key, groupSeparator)
+		topic, group, ok := strings.Cut(key, metadata.GroupSeparator)
 		if !ok {
 			continue
 		}
@@ -73,13 +74,13 @@ func (t *orderTable) snapshot() *ordersFile {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.mu.orders.Clean(func(k pop.OrderKey, batch *pop.Batch) bool {
-		topic := t.b.topics.get(k.Topic)
-		return topic == nil || k.Queue >= topic.config.Load().ReadQueueNums || t.b.groups.get(k.Group) == nil ||
+		topic := t.b.topics.Get(k.Topic)
+		return topic == nil || k.Queue >= topic.Config().ReadQueueNums || t.b.groups.Get(k.Group) == nil ||
 			now.Sub(time.UnixMilli(batch.LastConsumed)) > orderIdle
 	})
 	file := &ordersFile{Level: "QUEUE", Table: map[string]map[int32]*pop.Batch{}}
 	t.mu.orders.All(func(k pop.OrderKey, batch *pop.Batch) {
-		name := k.Topic + groupSeparator + k.Group
+		name := k.Topic + metadata.GroupSeparator + k.Group
 		if file.Table[name] == nil {
 			file.Table[name] = map[int32]*pop.Batch{}
 			file.Count++

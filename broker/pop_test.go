@@ -348,7 +348,7 @@ func TestPopFilter(t *testing.T) {
 	if got := s.pop(h); got != nil {
 		t.Fatalf("popped %v", poppedBodies(got))
 	}
-	if offset, _ := s.offsets.committed("T", "g", 0); offset != 11 {
+	if offset, _ := s.offsets.Committed("T", "g", 0); offset != 11 {
 		t.Errorf("the group is at %d, want 11: nothing before is for it", offset)
 	}
 }
@@ -474,7 +474,7 @@ func TestPopSurvivesRestart(t *testing.T) {
 				ordered = s.pop(h)
 				s.ack(ordered[0])
 				if kill { // what a kill leaves: the files as they are now
-					if err := s.offsets.persist(); err != nil {
+					if err := s.offsets.Persist(); err != nil {
 						t.Fatal(err)
 					}
 					if err := s.popper.orders.persist(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
@@ -12,7 +13,7 @@ import (
 func (s *bench) makeTopic(name string, queues int32, attributes string) {
 	s.Helper()
 	s.must(protocol.UpdateAndCreateTopic, &protocol.CreateTopicRequestHeader{
-		Topic: name, DefaultTopic: "TBW102", ReadQueueNums: queues, WriteQueueNums: queues, Perm: permRead | permWrite,
+		Topic: name, DefaultTopic: "TBW102", ReadQueueNums: queues, WriteQueueNums: queues, Perm: metadata.PermRead | metadata.PermWrite,
 		TopicFilterType: protocol.FilterSingleTag, Attributes: attributes,
 	}, nil, nil)
 }

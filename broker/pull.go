@@ -8,6 +8,7 @@ import (
 
 	"github.com/rocketlog/rocketlog/broker/filter"
 	"github.com/rocketlog/rocketlog/broker/longpoll"
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
@@ -49,7 +50,7 @@ type pulling struct {
 
 	mayWait      bool // on a goroutine of its own: it may make the group
 	group        *protocol.SubscriptionGroupConfig
-	topic        *topic
+	topic        *metadata.Topic
 	queue        int32
 	offset       int64
 	most         int32
@@ -111,24 +112,24 @@ func (d *pulling) prepare(req *remoting.Command, resp *remoting.Command) error {
 	if b.isSlave() && !o.SlaveReadEnable {
 		return refuse(protocol.SystemBusy, "[REJECTREQUEST]system busy, start flow control for a while: the broker is a slave, and slaveReadEnable is false")
 	}
-	if o.BrokerPermission&permRead == 0 {
+	if o.BrokerPermission&metadata.PermRead == 0 {
 		return forbid(resp, forbiddenBroker, "the broker[%s] pulling message is forbidden", o.BrokerIP1)
 	}
 	if req.RequestCode() == protocol.LitePullMessage && !o.LitePullMessageEnable {
 		return forbid(resp, forbiddenBroker, "the broker[%s] for lite pull consumer is forbidden", o.BrokerIP1)
 	}
-	if d.group = b.groups.find(h.ConsumerGroup); d.group == nil {
+	if d.group = b.groups.Find(h.ConsumerGroup); d.group == nil {
 		if !d.mayWait {
 			return errMustWait
 		}
 		var err error
-		if d.group, err = b.groups.findOrCreate(string(h.ConsumerGroup), o, b.now().UnixMilli()); d.group == nil {
+		if d.group, err = b.groups.FindOrCreate(string(h.ConsumerGroup), o.AutoCreateSubscriptionGroup, b.now().UnixMilli()); d.group == nil {
 			return refuse(protocol.SubscriptionGroupNotExist, "subscription group [%s] does not exist", h.ConsumerGroup)
 		} else if err != nil {
 			b.log.Error("group is not on disk", "group", d.group.GroupName, "error", err)
 		}
 	}
-	if d.topic = b.topics.find(h.Topic); d.topic == nil {
+	if d.topic = b.topics.Find(h.Topic); d.topic == nil {
 		return refuse(protocol.TopicNotExist, "topic[%s] not exist, apply first please!", h.Topic)
 	}
 	d.queue, d.offset, d.most, d.flags, d.version = h.QueueID, h.QueueOffset, h.MaxMsgNums, h.SysFlag, h.SubVersion
@@ -152,11 +153,11 @@ func (d *pulling) permitted(resp *remoting.Command) error {
 	switch {
 	case !d.group.ConsumeEnable:
 		return forbid(resp, forbiddenGroup, "subscription group no permission, %s", d.group.GroupName)
-	case !d.topic.readable():
-		return forbid(resp, forbiddenTopic, "the topic[%s] pulling message is forbidden", d.topic.name)
-	case d.queue < 0 || d.queue >= d.topic.config.Load().ReadQueueNums:
+	case !d.topic.Readable():
+		return forbid(resp, forbiddenTopic, "the topic[%s] pulling message is forbidden", d.topic.Name)
+	case d.queue < 0 || d.queue >= d.topic.Config().ReadQueueNums:
 		return refuse(protocol.InvalidParameter, "queueId[%d] is illegal, topic:[%s] topicConfig.readQueueNums:[%d] consumer:[%v]",
-			d.queue, d.topic.name, d.topic.config.Load().ReadQueueNums, d.conn.RemoteAddr())
+			d.queue, d.topic.Name, d.topic.Config().ReadQueueNums, d.conn.RemoteAddr())
 	}
 	return nil
 }
@@ -167,16 +168,16 @@ func (d *pulling) subscribe() error {
 	if d.flags.Has(protocol.PullSubscription) {
 		d.subscription = b.expressions.get(d.header.ExpressionType, d.header.Subscription)
 		if d.subscription.filter != nil {
-			b.consumers.noteSubscription(d.group.GroupName, d.topic.name, d.subscription)
+			b.consumers.noteSubscription(d.group.GroupName, d.topic.Name, d.subscription)
 		}
 		return nil
 	}
-	v := b.consumers.view(d.group.GroupName, d.topic.name)
+	v := b.consumers.view(d.group.GroupName, d.topic.Name)
 	switch {
 	case !v.online:
 		return refuse(protocol.SubscriptionNotExist, "the consumer's group info not exist: %s has no consumer that sends heartbeats", d.group.GroupName)
 	case v.subscription == nil:
-		return refuse(protocol.SubscriptionNotExist, "the consumer's subscription not exist: %s does not subscribe to %s", d.group.GroupName, d.topic.name)
+		return refuse(protocol.SubscriptionNotExist, "the consumer's subscription not exist: %s does not subscribe to %s", d.group.GroupName, d.topic.Name)
 	case v.subscription.data.SubVersion < d.version:
 		return refuse(protocol.SubscriptionNotLatest, "the consumer's subscription not latest: %d is known, %d asked for", v.subscription.data.SubVersion, d.version)
 	}
@@ -191,7 +192,7 @@ func (d *pulling) allowed(resp *remoting.Command, o *Options) error {
 		return err
 	}
 	if !d.group.ConsumeBroadcastEnable || o.RejectPullConsumerEnable {
-		v := b.consumers.view(group, d.topic.name)
+		v := b.consumers.view(group, d.topic.Name)
 		if v.broadcasting && !d.group.ConsumeBroadcastEnable {
 			return forbid(resp, forbiddenBroadcast, "the consumer group[%s] can not consume by broadcast way", group)
 		}
@@ -199,27 +200,27 @@ func (d *pulling) allowed(resp *remoting.Command, o *Options) error {
 			return refuse(protocol.SubscriptionNotExist, "the consumer's group info not exist: %s has no consumer that sends heartbeats", group)
 		}
 	}
-	if b.groups.readForbidden(group, d.topic.name) {
-		return forbid(resp, forbiddenSubscription, "the consumer group[%s] is forbidden for topic[%s]", group, d.topic.name)
+	if b.groups.ReadForbidden(group, d.topic.Name) {
+		return forbid(resp, forbiddenSubscription, "the consumer group[%s] is forbidden for topic[%s]", group, d.topic.Name)
 	}
 	return nil
 }
 
 // commit takes in the offset that a pull brings along.
 func (d *pulling) commit() {
-	if d.flags.Has(protocol.PullCommitOffset) && !d.p.b.offsets.pendingReset(d.topic.name, d.group.GroupName, d.queue) {
-		d.p.b.offsets.commit(d.topic.name, d.group.GroupName, d.queue, d.header.CommitOffset)
+	if d.flags.Has(protocol.PullCommitOffset) && !d.p.b.offsets.PendingReset(d.topic.Name, d.group.GroupName, d.queue) {
+		d.p.b.offsets.Commit(d.topic.Name, d.group.GroupName, d.queue, d.header.CommitOffset)
 	}
 }
 
 // run reads, and returns the answer; or nil when the pull is held, in which case d is no longer the caller's.
 func (d *pulling) run(resp *remoting.Command, mayHold bool) *remoting.Command {
 	b := d.p.b
-	if offset, ok := b.offsets.takeReset(d.topic.name, d.group.GroupName, d.queue); ok {
+	if offset, ok := b.offsets.TakeReset(d.topic.Name, d.group.GroupName, d.queue); ok {
 		resp.Code, resp.Remark = int32(protocol.PullOffsetMoved), "OFFSET_RESET"
 		d.res.Status, d.res.NextOffset = engine.OffsetTooSmall, message.QueueOffset(offset)
-		d.res.MinOffset = b.store.MinOffset(d.topic.name, d.queue)
-		d.res.MaxOffset = b.store.MaxOffset(d.topic.name, d.queue)
+		d.res.MinOffset = b.store.MinOffset(d.topic.Name, d.queue)
+		d.res.MaxOffset = b.store.MaxOffset(d.topic.Name, d.queue)
 		d.addHeader(resp)
 		d.Free()
 		return resp
@@ -275,20 +276,20 @@ func (d *pulling) run(resp *remoting.Command, mayHold bool) *remoting.Command {
 func (d *pulling) read() {
 	b := d.p.b
 	d.get = engine.GetRequest{
-		Topic: d.topic.name, QueueID: d.queue, Offset: message.QueueOffset(d.offset), MaxMsgs: int(d.most),
+		Topic: d.topic.Name, QueueID: d.queue, Offset: message.QueueOffset(d.offset), MaxMsgs: int(d.most),
 		HotOnly: d.hotOnly() && !d.ticket.Oneway,
 	}
 	if f := d.filter(); f != nil {
 		d.get.Filter = f
 	}
 	b.store.Get(&d.get, &d.res)
-	b.offsets.notePull(d.topic.name, d.group.GroupName, d.queue, int64(d.res.NextOffset))
+	b.offsets.NotePull(d.topic.Name, d.group.GroupName, d.queue, int64(d.res.NextOffset))
 }
 
 // filter is what the store leaves out; nil when that is nothing. Retry topics have passed the filter before.
 func (d *pulling) filter() *filter.Expression {
 	f := d.subscription.filter
-	if f.MatchesAll() || strings.HasPrefix(d.topic.name, message.RetryTopicPrefix) && !d.p.b.options().FilterSupportRetry {
+	if f.MatchesAll() || strings.HasPrefix(d.topic.Name, message.RetryTopicPrefix) && !d.p.b.options().FilterSupportRetry {
 		return nil
 	}
 	return f
@@ -321,7 +322,7 @@ func (d *pulling) count(code protocol.ResponseCode) {
 	}
 	s.Found.Add(1)
 	s.Get.Add(int64(d.res.Count), int64(d.res.Bytes))
-	s.NoteGroup(stats.Gets, d.topic.name, d.group.GroupName, int64(d.res.Count), int64(d.res.Bytes))
+	s.NoteGroup(stats.Gets, d.topic.Name, d.group.GroupName, int64(d.res.Count), int64(d.res.Bytes))
 }
 
 func (d *pulling) addHeader(resp *remoting.Command) {
@@ -330,7 +331,7 @@ func (d *pulling) addHeader(resp *remoting.Command) {
 	f.AddInt("nextBeginOffset", int64(d.res.NextOffset))
 	f.AddInt("minOffset", int64(d.res.MinOffset))
 	f.AddInt("maxOffset", int64(d.res.MaxOffset))
-	f.AddInt("topicSysFlag", int64(d.topic.config.Load().TopicSysFlag))
+	f.AddInt("topicSysFlag", int64(d.topic.Config().TopicSysFlag))
 	f.AddInt("groupSysFlag", int64(d.group.GroupSysFlag))
 }
 
@@ -352,7 +353,7 @@ func (d *pulling) wait() (held bool, err error) {
 	// What the header points to is gone when the request is; nothing of it is needed any more.
 	d.header = protocol.PullMessageRequestHeader{}
 	h := &longpoll.Pull{Offset: d.offset, Request: longpoll.Request{
-		Topic: d.topic.name, Queue: d.queue, Filter: d.filter(),
+		Topic: d.topic.Name, Queue: d.queue, Filter: d.filter(),
 		Until: b.now().Add(min(patience, holdMax)), Owner: conn, Waiter: d,
 	}}
 	if !holds.Hold(h) {
@@ -385,10 +386,10 @@ func (d *pulling) Resume(writes bool) {
 // revalidate looks again at what may have changed while the pull was held.
 func (d *pulling) revalidate(resp *remoting.Command) error {
 	b := d.p.b
-	if !b.topics.still(d.topic) {
-		return refuse(protocol.TopicNotExist, "topic[%s] not exist, apply first please!", d.topic.name)
+	if !b.topics.Still(d.topic) {
+		return refuse(protocol.TopicNotExist, "topic[%s] not exist, apply first please!", d.topic.Name)
 	}
-	if config := b.groups.get(d.group.GroupName); config != nil {
+	if config := b.groups.Get(d.group.GroupName); config != nil {
 		d.group = config
 	}
 	if err := d.permitted(resp); err != nil {
@@ -422,7 +423,7 @@ func (d *pulling) from() (conn *remoting.Conn, ticket remoting.Ticket, group str
 }
 
 func (d *pulling) restrained() bool {
-	if d.p.b.consumers.view(d.group.GroupName, d.topic.name).passive {
+	if d.p.b.consumers.view(d.group.GroupName, d.topic.Name).passive {
 		return false
 	}
 	d.most = 1

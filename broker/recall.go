@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -61,9 +62,9 @@ func (b *Broker) recall(c *call) error {
 	switch {
 	case !o.RecallMessageEnable:
 		return refuse(protocol.NoPermission, "recall failed, operation is forbidden")
-	case now < o.StartAcceptSendRequestTimeStamp, o.BrokerPermission&permWrite == 0 && !o.AllowRecallWhenBrokerNotWriteable:
+	case now < o.StartAcceptSendRequestTimeStamp, o.BrokerPermission&metadata.PermWrite == 0 && !o.AllowRecallWhenBrokerNotWriteable:
 		return refuse(protocol.ServiceNotAvailable, "recall failed, broker service not available")
-	case b.topics.get(req.Topic) == nil:
+	case b.topics.Get(req.Topic) == nil:
 		return refuse(protocol.TopicNotExist, "recall failed, the topic[%s] not exist", req.Topic)
 	}
 	h, ok := parseRecallHandle(req.RecallHandle)

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
@@ -213,14 +214,14 @@ func (r *registrar) header(o *Options, body []byte) *protocol.RegisterBrokerRequ
 
 // body is what the name servers are told: all topics, with the permissions that the broker leaves them.
 func (r *registrar) body(o *Options) *protocol.RegisterBrokerBody {
-	topics := r.b.topics.snapshot()
+	topics := r.b.topics.Snapshot()
 	var body protocol.RegisterBrokerBody
 	w := &body.TopicConfigSerializeWrapper
 	w.DataVersion, w.MappingDataVersion = topics.DataVersion, topics.DataVersion
 	w.TopicConfigTable = make(map[string]protocol.TopicConfig, len(topics.TopicConfigTable))
 	for name, c := range topics.TopicConfigTable {
 		config := *c
-		if o.BrokerPermission&(permRead|permWrite) != permRead|permWrite {
+		if o.BrokerPermission&(metadata.PermRead|metadata.PermWrite) != metadata.PermRead|metadata.PermWrite {
 			config.Perm &= o.BrokerPermission
 		}
 		w.TopicConfigTable[name] = config
@@ -239,7 +240,7 @@ func (r *registrar) learn(resp *remoting.Command) {
 		r.log.Warn("the name server's table of ordered topics cannot be read", "error", err)
 		return
 	}
-	r.b.topics.markOrdered(maps.Keys(table.Table), r.b.now().UnixMilli())
+	r.b.topics.MarkOrdered(maps.Keys(table.Table), r.b.now().UnixMilli())
 }
 
 // unregister tells all name servers that this broker goes, as far as they can be reached soon.

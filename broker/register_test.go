@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
@@ -125,7 +126,7 @@ func TestRegistrationIsTriedAgain(t *testing.T) {
 	if took := time.Since(begin); took > 10*time.Second {
 		t.Errorf("after %v", took)
 	}
-	s.await("the topic to be ordered", func() bool { return s.topics.get("orders").config.Load().Order })
+	s.await("the topic to be ordered", func() bool { return s.topics.Get("orders").Config().Order })
 }
 
 // With a permission taken from the broker its topics are registered without it.
@@ -136,7 +137,7 @@ func TestRegistrationMasksPermissions(t *testing.T) {
 	s.await("the permission to be known", func() bool {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		return n.last.TopicConfigSerializeWrapper.TopicConfigTable["BenchmarkTest"].Perm == permRead
+		return n.last.TopicConfigSerializeWrapper.TopicConfigTable["BenchmarkTest"].Perm == metadata.PermRead
 	})
 }
 

@@ -43,10 +43,10 @@ func TestSlaveServesWhenItsMasterIsGone(t *testing.T) {
 	slave.copied(master)
 	slave.replication.sync.kick()
 	slave.await("topics, groups and offsets to be copied", func() bool {
-		offset, _ := slave.offsets.committed("Pair", "readers", 1)
-		return offset == 3 && slave.topics.get("Pair") != nil && slave.groups.get("readers") != nil
+		offset, _ := slave.offsets.Committed("Pair", "readers", 1)
+		return offset == 3 && slave.topics.Get("Pair") != nil && slave.groups.Get("readers") != nil
 	})
-	if got, want := len(slave.groups.snapshot().SubscriptionGroupTable), len(master.groups.snapshot().SubscriptionGroupTable); got != want {
+	if got, want := len(slave.groups.Snapshot().SubscriptionGroupTable), len(master.groups.Snapshot().SubscriptionGroupTable); got != want {
 		t.Errorf("the slave has %d groups, the master %d", got, want)
 	}
 	if resp := slave.call(protocol.SendMessageV2, v2{sendHeader("Pair", 0)}, []byte("x")); resp.ResponseCode() != protocol.ServiceNotAvailable {
@@ -85,11 +85,11 @@ func TestSlaveServesWhenItsMasterIsGone(t *testing.T) {
 	back.put("Pair", 0, "more")
 	slave.copied(back)
 	back.await("the offsets to come back", func() bool {
-		own, _ := back.offsets.committed("Pair", "readers", 1)
-		others, _ := back.offsets.committed("Pair", "readers", 2)
+		own, _ := back.offsets.Committed("Pair", "readers", 1)
+		others, _ := back.offsets.Committed("Pair", "readers", 2)
 		return own == 9 && others == 4
 	})
-	if own, _ := slave.offsets.committed("Pair", "readers", 1); own != 9 {
+	if own, _ := slave.offsets.Committed("Pair", "readers", 1); own != 9 {
 		t.Errorf("the slave's offset went back to %d", own)
 	}
 }
@@ -112,7 +112,7 @@ func TestSlaveTakesOver(t *testing.T) {
 	master.put("Pair", 0, "later", "DELAY", "1")
 	s.copied(master)
 	s.replication.sync.kick()
-	s.await("the topic", func() bool { return s.topics.get("Pair") != nil })
+	s.await("the topic", func() bool { return s.topics.Get("Pair") != nil })
 	if err := slave.Close(); err != nil {
 		t.Fatal(err)
 	}

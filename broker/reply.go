@@ -63,12 +63,12 @@ func (d *sending) reply(c *call) error {
 func (d *sending) storeReply(p message.Properties, body []byte) engine.PutResult {
 	b := d.s.b
 	r := b.put(&message.Message{
-		Topic: d.topic.name, QueueID: d.queue, Flag: d.header.Flag, BornTimestamp: d.header.BornTimestamp,
+		Topic: d.topic.Name, QueueID: d.queue, Flag: d.header.Flag, BornTimestamp: d.header.BornTimestamp,
 		BornHost: d.conn.RemoteAddr(), StoreHost: b.storeHost, ReconsumeTimes: d.header.ReconsumeTimes.Or(0),
 		Body: body, Properties: p,
 	})
 	if !r.Status.Stored() {
-		b.log.Warn("reply is not stored", "topic", d.topic.name, "status", r.Status, "error", r.Err)
+		b.log.Warn("reply is not stored", "topic", d.topic.Name, "status", r.Status, "error", r.Err)
 		return r
 	}
 	d.messages = 1
@@ -89,7 +89,7 @@ func (s *sender) push(d *sending, p message.Properties, body []byte) error {
 	}
 	now := s.b.now().UnixMilli()
 	header := protocol.ReplyMessageRequestHeader{
-		ProducerGroup: string(h.ProducerGroup), Topic: d.topic.name, DefaultTopic: string(h.DefaultTopic), DefaultTopicQueueNums: h.DefaultTopicQueueNums,
+		ProducerGroup: string(h.ProducerGroup), Topic: d.topic.Name, DefaultTopic: string(h.DefaultTopic), DefaultTopicQueueNums: h.DefaultTopicQueueNums,
 		QueueID: h.QueueID, SysFlag: h.SysFlag, BornTimestamp: h.BornTimestamp, Flag: h.Flag, ReconsumeTimes: h.ReconsumeTimes, UnitMode: h.UnitMode,
 		BornHost: d.conn.RemoteAddr().String(), StoreHost: s.b.storeHost.String(),
 		StoreTimestamp: now, Properties: string(p.Set(message.PropertyPushReplyTime, strconv.FormatInt(now, 10))),

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
@@ -38,7 +39,7 @@ type scheduleStore interface {
 // without keeping others from a processor.
 type guardedStore struct {
 	*engine.Store
-	topics *topicTable
+	topics *metadata.Topics
 	cold   *coldReads
 }
 
@@ -47,12 +48,12 @@ func (s guardedStore) Get(req *engine.GetRequest, res *engine.GetResult) { s.col
 
 // PutAsync puts the message, unless its topic is being deleted.
 func (s guardedStore) PutAsync(m *message.Message, done engine.Completion) {
-	if t := s.topics.get(m.Topic); t != nil {
-		if !t.enter() {
+	if t := s.topics.Get(m.Topic); t != nil {
+		if !t.Enter() {
 			done.PutDone(engine.PutResult{Status: engine.MessageIllegal, Err: fmt.Errorf("topic %s is being deleted", m.Topic)})
 			return
 		}
-		defer t.leave()
+		defer t.Leave()
 	}
 	s.Store.PutAsync(m, done)
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
@@ -55,7 +56,7 @@ type sending struct {
 	conn      *remoting.Conn
 	ticket    remoting.Ticket
 	mayWait   bool // on a goroutine of its own: it may make topics
-	topic     *topic
+	topic     *metadata.Topic
 	queue     int32               // as the client is told
 	uniqueKey []byte              // as the client is told
 	offsets   []message.PhyOffset // of a batch, by the store
@@ -88,12 +89,12 @@ func (s *sender) handle(conn *remoting.Conn, req *remoting.Command, mayWait bool
 		}
 		return s.refused(err)
 	}
-	t := s.b.topics.destination(d.topic, d.msg.Topic)
-	if !t.enter() {
+	t := s.b.topics.Destination(d.topic, d.msg.Topic)
+	if !t.Enter() {
 		d.free()
-		return s.refused(refuse(protocol.TopicNotExist, "topic[%s] not exist: it is being deleted", t.name))
+		return s.refused(refuse(protocol.TopicNotExist, "topic[%s] not exist: it is being deleted", t.Name))
 	}
-	defer t.leave()
+	defer t.Leave()
 	if s.waits {
 		d.entered = s.gate.enter()
 	}
@@ -175,9 +176,9 @@ func (s *sender) admit() error {
 }
 
 // target finds the topic of a send, makes it where that is allowed, and checks the queue.
-func (s *sender) target(d *sending, o *Options) (*topic, error) {
+func (s *sender) target(d *sending, o *Options) (*metadata.Topic, error) {
 	h := &d.header
-	t := s.b.topics.find(h.Topic)
+	t := s.b.topics.Find(h.Topic)
 	if !d.mayWait && (t == nil || bytes.HasPrefix(h.Topic, []byte(message.RetryTopicPrefix))) {
 		return nil, errMustWait
 	}
@@ -187,15 +188,15 @@ func (s *sender) target(d *sending, o *Options) (*topic, error) {
 			return nil, err
 		}
 	}
-	config := t.config.Load()
-	if o.BrokerPermission&permWrite == 0 && config.Order {
+	config := t.Config()
+	if o.BrokerPermission&metadata.PermWrite == 0 && config.Order {
 		return nil, refuse(protocol.NoPermission, "the broker[%s] sending message is forbidden", o.BrokerIP1)
 	}
-	if s.b.topics.sendForbidden(h.Topic) {
-		return nil, refuse(protocol.NoPermission, "Sending message to topic[%s] is forbidden.", t.name)
+	if s.b.topics.SendForbidden(h.Topic) {
+		return nil, refuse(protocol.NoPermission, "Sending message to topic[%s] is forbidden.", t.Name)
 	}
-	if t.static {
-		return nil, refuse(protocol.NoPermission, "Sending message to topic[%s] is forbidden: it is a static topic, whose mapping is not followed here", t.name)
+	if t.Static {
+		return nil, refuse(protocol.NoPermission, "Sending message to topic[%s] is forbidden: it is a static topic, whose mapping is not followed here", t.Name)
 	}
 	if h.QueueID >= max(config.WriteQueueNums, config.ReadQueueNums) {
 		return nil, refuse(protocol.InvalidParameter, "request queueId[%d] is illegal, %s Producer: %s", h.QueueID, describeTopic(config), d.conn.RemoteAddr())
@@ -211,17 +212,17 @@ func (s *sender) target(d *sending, o *Options) (*topic, error) {
 }
 
 // createTopic makes the unknown topic of a send, as far as the rules of automatic creation allow.
-func (s *sender) createTopic(h *protocol.SendMessageRequestHeader, o *Options) (*topic, error) {
-	if fault := topicNameFault(h.Topic); fault != "" {
+func (s *sender) createTopic(h *protocol.SendMessageRequestHeader, o *Options) (*metadata.Topic, error) {
+	if fault := metadata.TopicNameFault(h.Topic); fault != "" {
 		return nil, refuse(protocol.InvalidParameter, "%s", fault)
 	}
-	if s.b.topics.sendForbidden(h.Topic) {
+	if s.b.topics.SendForbidden(h.Topic) {
 		return nil, refuse(protocol.NoPermission, "Sending message to topic[%s] is forbidden.", h.Topic)
 	}
 	name, now := string(h.Topic), s.b.now().UnixMilli()
-	t, err := s.b.topics.createOnSend(name, string(h.DefaultTopic), h.DefaultTopicQueueNums, o, now)
+	t, err := s.b.topics.CreateOnSend(name, string(h.DefaultTopic), h.DefaultTopicQueueNums, o.AutoCreateTopicEnable, now)
 	if t == nil && bytes.HasPrefix(h.Topic, []byte(message.RetryTopicPrefix)) {
-		t, err = s.b.topics.createIfAbsent(newTopicConfig(name, 1), now)
+		t, err = s.b.topics.CreateIfAbsent(metadata.NewTopicConfig(name, 1), now)
 	}
 	switch {
 	case t == nil:
@@ -243,7 +244,7 @@ func describeTopic(c *protocol.TopicConfig) string {
 
 func describePerm(perm int32) string {
 	text := []byte("---")
-	for i, bit := range []int32{permRead, permWrite, permInherit} {
+	for i, bit := range []int32{metadata.PermRead, metadata.PermWrite, metadata.PermInherit} {
 		if perm&bit != 0 {
 			text[i] = "RWX"[i]
 		}
@@ -254,9 +255,9 @@ func describePerm(perm int32) string {
 // fill sets all of the message but its properties.
 func (d *sending) fill(req *remoting.Command) {
 	h, m := &d.header, &d.msg
-	m.Topic, m.QueueID = d.topic.name, d.queue
+	m.Topic, m.QueueID = d.topic.Name, d.queue
 	m.Flag, m.SysFlag = h.Flag, message.SysFlag(h.SysFlag)
-	if d.topic.config.Load().TopicFilterType == protocol.FilterMultiTag {
+	if d.topic.Config().TopicFilterType == protocol.FilterMultiTag {
 		m.SysFlag |= message.FlagMultiTags
 	}
 	m.BornTimestamp, m.BornHost = h.BornTimestamp, d.conn.RemoteAddr()
@@ -271,9 +272,9 @@ func (d *sending) fill(req *remoting.Command) {
 // them.
 func (d *sending) prepareBatch(body []byte) error {
 	if bytes.HasPrefix(d.header.Topic, []byte(message.RetryTopicPrefix)) {
-		return refuse(protocol.MessageIllegal, "batch request does not support retry group %s", d.topic.name)
+		return refuse(protocol.MessageIllegal, "batch request does not support retry group %s", d.topic.Name)
 	}
-	if len(d.header.Topic) > topicNameMax {
+	if len(d.header.Topic) > metadata.TopicNameMax {
 		return refuse(protocol.MessageIllegal, "message topic length too long %d", len(d.header.Topic))
 	}
 	d.messages = 0
@@ -313,14 +314,14 @@ func (d *sending) setProperties() {
 // goes (Java's SendMessageProcessor).
 func (d *sending) prioritize() {
 	f := &d.facts
-	if f.priority == 0 || d.msg.Topic != d.topic.name {
+	if f.priority == 0 || d.msg.Topic != d.topic.Name {
 		return
 	}
 	if f.transaction || f.delayed || f.sharded {
 		d.header.Properties = message.Properties(d.header.Properties).Delete(message.PropertyPriority)
 		return
 	}
-	d.queue = min(f.priority-1, max(d.topic.config.Load().WriteQueueNums-1, 0))
+	d.queue = min(f.priority-1, max(d.topic.Config().WriteQueueNums-1, 0))
 	d.msg.QueueID = d.queue
 }
 
@@ -329,8 +330,8 @@ func (d *sending) prioritize() {
 // otherwise be overtaken (Java's handleRetryAndDLQ).
 func (d *sending) checkRetry(req *remoting.Command, o *Options) error {
 	b := d.s.b
-	group := d.topic.name[len(message.RetryTopicPrefix):]
-	config, err := b.groups.findOrCreate(group, o, b.now().UnixMilli())
+	group := d.topic.Name[len(message.RetryTopicPrefix):]
+	config, err := b.groups.FindOrCreate(group, o.AutoCreateSubscriptionGroup, b.now().UnixMilli())
 	if config == nil {
 		return refuse(protocol.SubscriptionGroupNotExist, "subscription group not exist, %s", group)
 	}
@@ -348,8 +349,8 @@ func (d *sending) checkRetry(req *remoting.Command, o *Options) error {
 	if err != nil {
 		return err
 	}
-	b.stats.NoteGroup(stats.DeadLetters, d.topic.name, group, 1, 0)
-	d.msg.Topic, d.msg.QueueID = dlq.name, 0
+	b.stats.NoteGroup(stats.DeadLetters, d.topic.Name, group, 1, 0)
+	d.msg.Topic, d.msg.QueueID = dlq.Name, 0
 	d.header.Properties = message.Properties(d.header.Properties).Set(message.PropertyDelayLevel, "-1")
 	d.facts.scan(d.header.Properties)
 	return nil
@@ -415,7 +416,7 @@ func (d *sending) PutDone(r engine.PutResult) {
 			resp.Fields.AddBytes("transactionId", d.uniqueKey)
 		}
 		if d.out > 0 && !d.header.Batch {
-			if h := s.b.recallHandleOf(d.topic.name, d.out, d.uniqueKey); h != "" {
+			if h := s.b.recallHandleOf(d.topic.Name, d.out, d.uniqueKey); h != "" {
 				resp.Fields.AddBytes("recallHandle", []byte(h))
 			}
 		}
@@ -427,7 +428,7 @@ func (d *sending) PutDone(r engine.PutResult) {
 }
 
 func (d *sending) count(r engine.PutResult) {
-	d.topic.puts.Add(d.messages, int64(r.Size))
+	d.topic.Puts.Add(d.messages, int64(r.Size))
 	d.s.b.stats.Put.Add(d.messages, int64(r.Size))
 }
 

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
@@ -22,13 +23,13 @@ func (b *Broker) sendBack(c *call) error {
 		return err
 	}
 	o := b.options()
-	config, err := b.groups.findOrCreate(h.Group, o, b.now().UnixMilli())
+	config, err := b.groups.FindOrCreate(h.Group, o.AutoCreateSubscriptionGroup, b.now().UnixMilli())
 	switch {
 	case config == nil:
 		return refuse(protocol.SubscriptionGroupNotExist, "subscription group not exist, %s", h.Group)
 	case err != nil:
 		b.log.Error("group is not on disk", "group", h.Group, "error", err)
-	case o.BrokerPermission&permWrite == 0:
+	case o.BrokerPermission&metadata.PermWrite == 0:
 		return refuse(protocol.NoPermission, "the broker[%s] sending message is forbidden", o.BrokerIP1)
 	case config.RetryQueueNums <= 0:
 		return nil
@@ -63,11 +64,11 @@ func (b *Broker) sendBack(c *call) error {
 
 // put stores a message of the broker's own.
 func (b *Broker) put(m *message.Message) engine.PutResult {
-	if t := b.topics.get(m.Topic); t != nil {
-		if !t.enter() {
+	if t := b.topics.Get(m.Topic); t != nil {
+		if !t.Enter() {
 			return engine.PutResult{Status: engine.MessageIllegal, Err: fmt.Errorf("topic %s is being deleted", m.Topic)}
 		}
-		defer t.leave()
+		defer t.Leave()
 	}
 	return b.store.Put(m)
 }
@@ -93,7 +94,7 @@ func (b *Broker) retried(r message.Record, config *protocol.SubscriptionGroupCon
 		if err != nil {
 			return nil, err
 		}
-		m.Topic, m.QueueID, m.Properties = t.name, 0, p.Set(message.PropertyDelayLevel, "0")
+		m.Topic, m.QueueID, m.Properties = t.Name, 0, p.Set(message.PropertyDelayLevel, "0")
 		return m, nil
 	}
 	t, err := b.retryTopic(config, false)
@@ -104,30 +105,30 @@ func (b *Broker) retried(r message.Record, config *protocol.SubscriptionGroupCon
 		level = firstRetryLevel + m.ReconsumeTimes - 1
 	}
 	level = min(level, b.sender.levels)
-	m.Topic, m.QueueID = t.name, rand.Int32N(config.RetryQueueNums)
+	m.Topic, m.QueueID = t.Name, rand.Int32N(config.RetryQueueNums)
 	m.Properties = p.Set(message.PropertyDelayLevel, strconv.Itoa(int(level)))
 	delayed(m, level, true)
 	return m, nil
 }
 
 // retryTopic returns the group's retry topic, made where needed.
-func (b *Broker) retryTopic(config *protocol.SubscriptionGroupConfig, order bool) (*topic, error) {
-	c := newTopicConfig(message.RetryTopic(config.GroupName), config.RetryQueueNums)
+func (b *Broker) retryTopic(config *protocol.SubscriptionGroupConfig, order bool) (*metadata.Topic, error) {
+	c := metadata.NewTopicConfig(message.RetryTopic(config.GroupName), config.RetryQueueNums)
 	c.Order = order
 	return b.ownTopic(c)
 }
 
 // deadLetters returns the group's dead-letter topic, made where needed.
-func (b *Broker) deadLetters(group string) (*topic, error) {
-	return b.ownTopic(newTopicConfig(message.DLQTopic(group), dlqQueues))
+func (b *Broker) deadLetters(group string) (*metadata.Topic, error) {
+	return b.ownTopic(metadata.NewTopicConfig(message.DLQTopic(group), dlqQueues))
 }
 
-func (b *Broker) ownTopic(c *protocol.TopicConfig) (*topic, error) {
-	t, err := b.topics.createIfAbsent(c, b.now().UnixMilli())
+func (b *Broker) ownTopic(c *protocol.TopicConfig) (*metadata.Topic, error) {
+	t, err := b.topics.CreateIfAbsent(c, b.now().UnixMilli())
 	if err != nil {
 		b.log.Error("topic is not on disk", "topic", c.TopicName, "error", err)
 	}
-	if !t.writeable() {
+	if !t.Writeable() {
 		return nil, refuse(protocol.NoPermission, "the topic[%s] sending message is forbidden", c.TopicName)
 	}
 	return t, nil

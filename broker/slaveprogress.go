@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/engine/timer"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -62,7 +63,7 @@ func (s *slaveSync) reached(addr string) (bool, error) {
 
 // isProgress tells whether the offsets of a topic@group say how far the master's own services are.
 func (s *slaveSync) isProgress(key string) bool {
-	topic, group, _ := strings.Cut(key, groupSeparator)
+	topic, group, _ := strings.Cut(key, metadata.GroupSeparator)
 	return group == transactionGroup && (topic == message.HalfTopic || topic == message.OpHalfTopic) ||
 		group == reviveGroup && topic == s.b.popper.log.topic
 }

@@ -98,16 +98,16 @@ func TestProgressWaitsForTheLog(t *testing.T) {
 	master.dispatched("T", 0, 1)
 	master.pull(pullHeader("readers", "T", 0, 0))
 	master.must(protocol.UpdateConsumerOffset, &protocol.UpdateConsumerOffsetRequestHeader{Topic: "T", ConsumerGroup: "readers", QueueID: 0, CommitOffset: 1}, nil, nil)
-	master.offsets.commit(message.HalfTopic, transactionGroup, 0, 7)
+	master.offsets.Commit(message.HalfTopic, transactionGroup, 0, 7)
 	slave.await("offsets to be copied", func() bool {
 		slave.replication.sync.kick()
-		offset, _ := slave.offsets.committed("T", "readers", 0)
+		offset, _ := slave.offsets.Committed("T", "readers", 0)
 		return offset == 1
 	})
 	if n := slave.schedule.offset(1); n != 0 {
 		t.Errorf("delay level 1 is delivered up to %d, and the slave has no delivery", n)
 	}
-	if n, ok := slave.offsets.committed(message.HalfTopic, transactionGroup, 0); ok {
+	if n, ok := slave.offsets.Committed(message.HalfTopic, transactionGroup, 0); ok {
 		t.Errorf("half messages are worked off up to %d, and the slave has nothing of it", n)
 	}
 	addr := master.haAddr()
@@ -115,7 +115,7 @@ func TestProgressWaitsForTheLog(t *testing.T) {
 	slave.copied(master)
 	slave.await("the progress", func() bool {
 		slave.replication.sync.kick()
-		half, _ := slave.offsets.committed(message.HalfTopic, transactionGroup, 0)
+		half, _ := slave.offsets.Committed(message.HalfTopic, transactionGroup, 0)
 		return slave.schedule.offset(1) == 1 && half == 7
 	})
 }
@@ -148,7 +148,7 @@ func TestReturningMasterKeepsNewerOffsets(t *testing.T) {
 		b.must(protocol.UpdateConsumerOffset, &protocol.UpdateConsumerOffsetRequestHeader{Topic: "T", ConsumerGroup: "g", QueueID: queue, CommitOffset: offset}, nil, nil)
 	}
 	at := func(b *bench, queue int32) int64 {
-		offset, _ := b.offsets.committed("T", "g", queue)
+		offset, _ := b.offsets.Committed("T", "g", queue)
 		return offset
 	}
 	for range 9 {
@@ -158,7 +158,7 @@ func TestReturningMasterKeepsNewerOffsets(t *testing.T) {
 	}
 	master.pull(pullHeader("g", "T", 0, 0))
 	commit(master, 0, 1)
-	if err := master.offsets.persist(); err != nil {
+	if err := master.offsets.Persist(); err != nil {
 		t.Fatal(err)
 	}
 	old, err := os.ReadFile(filepath.Join(master.options().StorePathRootDir, "config", "consumerOffset.json"))
@@ -200,9 +200,9 @@ func TestReturningMasterKeepsNewerOffsets(t *testing.T) {
 	// An offset that an administrator sets back is not undone.
 	slave.await("the master to have them", func() bool {
 		slave.replication.sync.kick()
-		return len(slave.offsets.snapshot().Local) == 0
+		return len(slave.offsets.Snapshot().Local) == 0
 	})
-	master.offsets.reset("T", "g", 1, 2)
+	master.offsets.Reset("T", "g", 1, 2)
 	slave.await("the offset to go back", func() bool {
 		slave.replication.sync.kick()
 		return at(slave, 1) == 2

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
@@ -199,16 +199,16 @@ func (s *slaveSync) copyTopics(addr string) error {
 		return err
 	}
 	t, now := s.b.topics, s.b.now().UnixMilli()
-	if err := t.update(slices.Collect(maps.Values(table)), now); err != nil {
+	if err := t.Update(slices.Collect(maps.Values(table)), now); err != nil {
 		return err
 	}
 	var gone []string
-	for _, own := range t.list() {
-		if table[own.name] == nil && !t.isSystem(own.name) {
-			gone = append(gone, own.name)
+	for _, own := range t.List() {
+		if table[own.Name] == nil && !t.IsSystem(own.Name) {
+			gone = append(gone, own.Name)
 		}
 	}
-	if _, err := t.remove(gone, now); err != nil {
+	if _, err := t.Remove(gone, now); err != nil {
 		return err
 	}
 	s.topics = version
@@ -216,11 +216,11 @@ func (s *slaveSync) copyTopics(addr string) error {
 }
 
 func (s *slaveSync) copyGroups(addr string) error {
-	table := map[string]*groupEntry{}
+	table := map[string]*metadata.GroupEntry{}
 	forbidden := map[string]map[string]int32{}
 	var version *protocol.DataVersion
 	err := s.page(func(from int32, asked string) (int, int32, *protocol.DataVersion, error) {
-		var body groupsFile
+		var body metadata.GroupsFile
 		h := protocol.GetAllSubscriptionGroupRequestHeader{GroupSeq: from, MaxGroupNum: protocol.Some[int32](pageMax), DataVersion: asked}
 		resp, ok, err := s.ask(addr, protocol.GetAllSubscriptionGroupConfig, &h, &body)
 		if err != nil || !ok {
@@ -243,24 +243,11 @@ func (s *slaveSync) copyGroups(addr string) error {
 	if err != nil || len(table) == 0 || version == nil || s.groups != nil && *s.groups == *version {
 		return err
 	}
-	if err := s.b.groups.replace(table, forbidden, s.b.now().UnixMilli()); err != nil {
+	if err := s.b.groups.Replace(table, forbidden, s.b.now().UnixMilli()); err != nil {
 		return err
 	}
 	s.groups = version
 	return nil
-}
-
-// replace makes the table that of the master.
-func (t *groupTable) replace(table map[string]*groupEntry, forbidden map[string]map[string]int32, now int64) error {
-	t.mu.Lock()
-	clear(t.mu.table)
-	for name, c := range table {
-		t.mu.table[name] = (*protocol.SubscriptionGroupConfig)(c)
-	}
-	t.mu.forbidden = forbidden
-	t.nextVersion(now)
-	t.mu.Unlock()
-	return t.saver.Save()
 }
 
 func (s *slaveSync) copyModes(addr string) error {
@@ -272,11 +259,11 @@ func (s *slaveSync) copyModes(addr string) error {
 }
 
 func (s *slaveSync) copyOffsets(addr string) error {
-	var body offsetsFile
+	var body metadata.OffsetsFile
 	if _, ok, err := s.ask(addr, protocol.GetAllConsumerOffset, nil, &body); err != nil || !ok {
 		return err
 	}
-	body.spread()
+	body.Spread()
 	reached, err := s.reached(addr)
 	if err != nil {
 		return err
@@ -288,73 +275,15 @@ func (s *slaveSync) copyOffsets(addr string) error {
 	s.restarted = false
 	// What the master itself has done it knows best.
 	keep := func(key string) bool { return restarted && !s.isProgress(key) }
-	for _, own := range s.b.offsets.merge(&body, keep) {
-		h := protocol.UpdateConsumerOffsetRequestHeader{Topic: own.topic, ConsumerGroup: own.group, QueueID: own.queue, CommitOffset: own.offset}
+	for _, own := range s.b.offsets.Merge(&body, keep) {
+		h := protocol.UpdateConsumerOffsetRequestHeader{Topic: own.Topic, ConsumerGroup: own.Group, QueueID: own.Queue, CommitOffset: own.Offset}
 		var refused *refusal
 		switch _, _, err := s.ask(addr, protocol.UpdateConsumerOffset, &h, nil); {
 		case errors.As(err, &refused): // the master knows the group or the topic no more
-			s.b.offsets.disown(own)
+			s.b.offsets.Disown(own)
 		case err != nil:
 			return err
 		}
 	}
 	return nil
-}
-
-// A committedOffset is how far a group has consumed a queue.
-type committedOffset struct {
-	topic, group string
-	queue        int32
-	offset       int64
-}
-
-// merge takes over the master's offsets, and their version: a Java master that comes back believes a slave whose version is
-// no older than its own. It returns those that consumers committed here and that are further: they stay, and the master
-// lacks them. Before the master is asked again it either has them or has moved on. So do those that keep names, by
-// topic@group: a master that was restarted may have lost the newest of its offsets.
-func (t *offsetTable) merge(file *offsetsFile, keep func(key string) bool) (ahead []committedOffset) {
-	t.mu.Lock()
-	changed := t.mu.version != file.DataVersion
-	t.mu.version = file.DataVersion
-	for key, queues := range file.OffsetTable {
-		topic, group, ok := strings.Cut(key, groupSeparator)
-		if !ok {
-			continue
-		}
-		e := t.entry(topic, group)
-		for queue, offset := range queues {
-			own, had := e.committed[queue]
-			if had && (e.local[queue] || keep(key)) && own > offset {
-				e.own(queue) // until the master has it
-				ahead = append(ahead, committedOffset{topic, group, queue, own})
-				continue
-			}
-			delete(e.local, queue)
-			if !had || own != offset {
-				e.committed[queue] = offset
-				changed = true
-			}
-		}
-	}
-	// So are those of queues that the master has no offset of.
-	for key, e := range t.mu.table {
-		for queue := range e.local {
-			if _, there := file.OffsetTable[key.topic+groupSeparator+key.group][queue]; !there {
-				ahead = append(ahead, committedOffset{key.topic, key.group, queue, e.committed[queue]})
-			}
-		}
-	}
-	if !changed {
-		t.mu.Unlock()
-		return ahead
-	}
-	t.touchLocked()
-	return ahead
-}
-
-// disown lets the master's offset, or its having none, count again.
-func (t *offsetTable) disown(own committedOffset) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.entry(own.topic, own.group).local, own.queue)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/internal/golden"
 	"github.com/rocketlog/rocketlog/internal/vfs"
@@ -26,7 +27,7 @@ func TestDamagedStateIsNotMadeTheBackup(t *testing.T) {
 	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	b, err := Open(o)
 	if err == nil {
-		err = errors.Join(b.topics.update([]*protocol.TopicConfig{newTopicConfig("first", 2)}, 1), b.topics.update([]*protocol.TopicConfig{newTopicConfig("second", 2)}, 2))
+		err = errors.Join(b.topics.Update([]*protocol.TopicConfig{metadata.NewTopicConfig("first", 2)}, 1), b.topics.Update([]*protocol.TopicConfig{metadata.NewTopicConfig("second", 2)}, 2))
 		err = errors.Join(err, b.Close())
 	}
 	if err != nil {
@@ -49,7 +50,7 @@ func TestDamagedStateIsNotMadeTheBackup(t *testing.T) {
 	if got := log.take(); !strings.Contains(got, name) || !strings.Contains(got, "damaged") || !strings.Contains(got, "mended=true") {
 		t.Errorf("said %q", got)
 	}
-	if s.topics.get("first") == nil {
+	if s.topics.Get("first") == nil {
 		t.Error("the backup was not read")
 	}
 	for generation, want := range map[string][]byte{name + ".bak": backup, name + ".damaged": damaged} {
@@ -57,8 +58,8 @@ func TestDamagedStateIsNotMadeTheBackup(t *testing.T) {
 			t.Errorf("%s has %s, %v", generation, got, err)
 		}
 	}
-	again := newTopicTable(state.NewFile(vfs.OS, name), o, 0)
-	if err := again.load(); err != nil || again.get("first") == nil {
+	again := metadata.NewTopics(state.NewFile(vfs.OS, name), state.File{}, metadata.TopicOptions{}, 0)
+	if err := again.Load(); err != nil || again.Get("first") == nil {
 		t.Errorf("written anew: %v", err)
 	}
 }
@@ -70,22 +71,22 @@ func TestGoldenStateFiles(t *testing.T) {
 	again := state.NewFile(vfs.OS, filepath.Join(t.TempDir(), "again.json"))
 	o := testOptions(root)
 
-	topics := newTopicTable(open("topics.json"), o, 0)
-	groups := newGroupTable(open("subscriptionGroup.json"), testOptions(""), 0)
-	offsets := newOffsetTable(open("consumerOffset.json"), offsetOptions{}, func() int64 { return 0 }, func() {})
+	topics := metadata.NewTopics(open("topics.json"), open("topicQueueMapping.json"), metadata.TopicOptions{System: systemTopics(o)}, 0)
+	groups := metadata.NewGroups(open("subscriptionGroup.json"), false, 0)
+	offsets := metadata.NewOffsets(open("consumerOffset.json"), metadata.OffsetOptions{}, func() int64 { return 0 }, func() {})
 	delays := newScheduler(open("delayOffset.json"), []time.Duration{}, time.Now, o.Logger, func() {})
 	delays.store = emptyStore{}
-	for _, load := range []func() error{topics.load, groups.load, offsets.load, delays.load} {
+	for _, load := range []func() error{topics.Load, groups.Load, offsets.Load, delays.load} {
 		if err := load(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(topics.list()) < 20 || groups.get("GC_all") == nil || len(offsets.topicsOf("GC_all")) == 0 || delays.snapshot().OffsetTable[1] == 0 {
-		t.Errorf("the files are not what they were: %d topics, %d groups", len(topics.list()), len(groups.names()))
+	if len(topics.List()) < 20 || groups.Get("GC_all") == nil || len(offsets.TopicsOf("GC_all")) == 0 || delays.snapshot().OffsetTable[1] == 0 {
+		t.Errorf("the files are not what they were: %d topics, %d groups", len(topics.List()), len(groups.Names()))
 	}
 	for name, snapshot := range map[string]any{
-		"topics.json": topics.snapshot(), "subscriptionGroup.json": groups.snapshot(),
-		"consumerOffset.json": offsets.snapshot(), "delayOffset.json": delays.snapshot(),
+		"topics.json": topics.Snapshot(), "subscriptionGroup.json": groups.Snapshot(),
+		"consumerOffset.json": offsets.Snapshot(), "delayOffset.json": delays.snapshot(),
 	} {
 		if err := again.Write(snapshot); err != nil {
 			t.Fatal(err)

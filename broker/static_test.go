@@ -31,7 +31,7 @@ func TestStaticTopicsAreLeftAlone(t *testing.T) {
 	s.wantCode(s.pull(pullHeader("readers", "Fixed", 0, 0)).Command, protocol.NoPermission)
 	send := &protocol.SendMessageRequestHeader{ProducerGroup: []byte("p"), Topic: []byte("Fixed"), DefaultTopic: []byte(message.AutoCreateTopic), DefaultTopicQueueNums: 1}
 	s.wantCode(s.call(protocol.SendMessage, send, []byte("x")), protocol.NoPermission)
-	if offset, ok := s.offsets.committed("Fixed", "readers", 0); !ok || offset != 1000 {
+	if offset, ok := s.offsets.Committed("Fixed", "readers", 0); !ok || offset != 1000 {
 		t.Errorf("the group's offset is %d", offset)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/engine/timer"
 	"github.com/rocketlog/rocketlog/ha"
@@ -91,9 +92,9 @@ var stateKinds = map[string]struct {
 	read    func(fsys vfs.FS, name string) error
 	decides bool
 }{
-	"topics.json": {read: legible[topicsFile]}, "topicQueueMapping.json": {read: legible[staticTopicsFile]},
-	"subscriptionGroup.json": {read: legible[groupsFile]}, "consumerOffset.json": {read: legible[offsetsFile]},
-	"lmqConsumerOffset.json": {read: legible[offsetsFile]}, "consumerFilter.json": {read: legible[filtersFile]},
+	"topics.json": {read: legible[metadata.TopicsFile]}, "topicQueueMapping.json": {read: legible[metadata.StaticTopicsFile]},
+	"subscriptionGroup.json": {read: legible[metadata.GroupsFile]}, "consumerOffset.json": {read: legible[metadata.OffsetsFile]},
+	"lmqConsumerOffset.json": {read: legible[metadata.OffsetsFile]}, "consumerFilter.json": {read: legible[filtersFile]},
 	"queueLocks.json": {read: legible[locksFile]}, "timermetrics": {read: legible[timerMetrics]},
 	"delayOffset.json": {read: legible[delayOffsetsFile]}, "consumerOrderInfo.json": {read: legible[ordersFile]},
 	"messageRequestMode.json": {read: legible[protocol.MessageRequestModeSerializeWrapper]},

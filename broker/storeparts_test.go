@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/ha"
@@ -109,7 +110,7 @@ func fullStore(t *testing.T) *Options {
 			}
 		}
 		if err := errors.Join(epochs.Save(ha.Epochs{{Epoch: 1}}), role1.Write(&role{Epoch: 1, MasterBrokerID: 1}),
-			old.Write(&offsetsFile{}), mappings.Write(&staticTopicsFile{})); err != nil {
+			old.Write(&metadata.OffsetsFile{}), mappings.Write(&metadata.StaticTopicsFile{})); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -131,7 +132,7 @@ func fullStore(t *testing.T) *Options {
 		return m.Pending == 3 && b.store.MaxOffset("U", 0) == 1 && b.store.MaxOffset("T", 0) == 6
 	})
 	for range 2 {
-		if err := errors.Join(b.topics.saver.Save(), b.groups.saver.Save(), b.offsets.saver.Save(), b.popper.orders.saver.Save(), b.locks.saver.Save(),
+		if err := errors.Join(b.topics.State().Save(), b.groups.State().Save(), b.offsets.State().Save(), b.popper.orders.saver.Save(), b.locks.saver.Save(),
 			b.assigner.saver.Save(), b.filters.persist(), b.schedule.rewrite(), b.timers.file.Write(&timerMetrics{})); err != nil {
 			t.Fatal(err)
 		}

@@ -101,7 +101,7 @@ func TestRolesChange(t *testing.T) {
 	}
 	slave := second.bench()
 	slave.await("the slave to show what is confirmed", func() bool { return slave.store.ReputOffset() == m.store.MaxPhyOffset() })
-	slave.await("the topic", func() bool { return slave.topics.get("Pair") != nil })
+	slave.await("the topic", func() bool { return slave.topics.Get("Pair") != nil })
 	if p := slave.pull(pullHeader("readers", "Pair", 1, 3)); len(p.records) == 0 {
 		t.Errorf("the slave has no message")
 	}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/engine/timer"
@@ -313,7 +314,7 @@ func (q *timerQueue) Records(from message.QueueOffset, visit func(message.Record
 // timerPut is one delivery under way.
 type timerPut struct {
 	q       *timerQueue
-	topic   *topic
+	topic   *metadata.Topic
 	done    timer.Completion
 	escaped bool // to another broker
 }
@@ -324,14 +325,14 @@ func (q *timerQueue) Put(m *message.Message, done timer.Completion) {
 		q.b.acting.escape.put(m, timerPut{q: q, done: done, escaped: true})
 		return
 	}
-	t := q.b.topics.get(m.Topic)
+	t := q.b.topics.Get(m.Topic)
 	p := timerPut{q: q, topic: t, done: done}
 	if t != nil {
-		if !t.enter() {
+		if !t.Enter() {
 			p.PutDone(engine.PutResult{Status: engine.MessageIllegal, Err: fmt.Errorf("topic %s is being deleted", m.Topic)})
 			return
 		}
-		defer t.leave()
+		defer t.Leave()
 	}
 	q.b.store.PutAsync(m, p)
 }
@@ -343,7 +344,7 @@ func (p timerPut) PutDone(r engine.PutResult) {
 		p.done.PutDone(timer.Outcome{}) // nothing of the own log has to be durable for it
 	case r.Status.Stored():
 		if p.topic != nil {
-			p.topic.puts.Add(1, int64(r.Size))
+			p.topic.Puts.Add(1, int64(r.Size))
 		}
 		p.q.b.stats.Put.Add(1, int64(r.Size))
 		p.done.PutDone(timer.Outcome{End: r.PhyOffset + message.PhyOffset(r.Size)})

@@ -93,7 +93,7 @@ func (t *transactor) load() error {
 // saved is how far a queue is worked off, by the table of offsets and what the queue has.
 func (t *transactor) saved(topic string) int64 {
 	first, last := int64(t.b.store.MinOffset(topic, transactionQueue)), int64(t.b.store.MaxOffset(topic, transactionQueue))
-	offset, _ := t.b.offsets.committed(topic, transactionGroup, transactionQueue)
+	offset, _ := t.b.offsets.Committed(topic, transactionGroup, transactionQueue)
 	return min(max(offset, first), last)
 }
 
@@ -304,8 +304,8 @@ func (t *transactor) saveProgress() {
 		t.b.log.Warn("progress of transactions is not noted", "error", err)
 		return
 	}
-	t.b.offsets.commit(message.HalfTopic, transactionGroup, transactionQueue, now[0])
-	t.b.offsets.commit(message.OpHalfTopic, transactionGroup, transactionQueue, now[1])
+	t.b.offsets.Commit(message.HalfTopic, transactionGroup, transactionQueue, now[0])
+	t.b.offsets.Commit(message.OpHalfTopic, transactionGroup, transactionQueue, now[1])
 	t.mu.Lock()
 	t.mu.saved = now
 	t.mu.Unlock()
@@ -325,7 +325,7 @@ func (d *sending) prepareHalf(o *Options) error {
 	p = message.AppendProperty(p, message.PropertyRealQueueID, strconv.AppendInt(number[:0], int64(m.QueueID), 10))
 	m.Topic, m.QueueID, m.SysFlag = message.HalfTopic, transactionQueue, m.SysFlag.WithTransaction(message.TransactionNone)
 	d.props, m.Properties = p, p
-	if t := d.s.b.topics.get(message.HalfTopic); t != nil {
+	if t := d.s.b.topics.Get(message.HalfTopic); t != nil {
 		d.topic = t // which the statistics count it for
 	}
 	return nil

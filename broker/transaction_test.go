@@ -202,7 +202,7 @@ func TestTransactionEnds(t *testing.T) {
 		t.Errorf("op messages %q", got)
 	}
 	s.transactions.saveProgress()
-	if half, _ := s.offsets.committed(message.HalfTopic, transactionGroup, 0); half != 2 {
+	if half, _ := s.offsets.Committed(message.HalfTopic, transactionGroup, 0); half != 2 {
 		t.Errorf("progress in the half queue is %d", half)
 	}
 }
@@ -379,7 +379,7 @@ func TestPoisonedHalfMessage(t *testing.T) {
 	if given := s.messagesIn(message.TransCheckMaxTopic, 0); len(given) != 5 {
 		t.Errorf("%d are given up", len(given))
 	}
-	if half, _ := s.offsets.committed(message.HalfTopic, transactionGroup, 0); half != 7 {
+	if half, _ := s.offsets.Committed(message.HalfTopic, transactionGroup, 0); half != 7 {
 		t.Errorf("progress in the half queue is %d", half)
 	}
 }
@@ -518,7 +518,7 @@ func (w *txWorld) step() {
 			w.Fatal(err)
 		}
 	case 11:
-		if err := s.offsets.persist(); err != nil {
+		if err := s.offsets.Persist(); err != nil {
 			w.Fatal(err)
 		}
 	}

@@ -8,8 +8,8 @@ func (b *Broker) verifyState() {
 		file state.File
 		save func() error
 	}{
-		{b.topics.saver.File, b.topics.saver.Save}, {b.groups.saver.File, b.groups.saver.Save},
-		{b.offsets.saver.File, b.offsets.saver.Save}, {b.popper.orders.saver.File, b.popper.orders.saver.Save},
+		{b.topics.State().File, b.topics.State().Save}, {b.groups.State().File, b.groups.State().Save},
+		{b.offsets.State().File, b.offsets.State().Save}, {b.popper.orders.saver.File, b.popper.orders.saver.Save},
 		{b.assigner.saver.File, b.assigner.saver.Save}, {b.filters.file, b.filters.persist},
 		{b.schedule.file, b.schedule.rewrite},
 	} {

@@ -52,7 +52,7 @@ func TestStateFilesAreVerified(t *testing.T) {
 	s.put("T", 0, "x")
 	var saved []string
 	for name, save := range map[string]func() error{
-		"topics.json": s.topics.saver.Save, "subscriptionGroup.json": s.groups.saver.Save, "consumerOffset.json": s.offsets.saver.Save,
+		"topics.json": s.topics.State().Save, "subscriptionGroup.json": s.groups.State().Save, "consumerOffset.json": s.offsets.State().Save,
 		"consumerOrderInfo.json": s.popper.orders.saver.Save, "messageRequestMode.json": s.assigner.saver.Save,
 		"consumerFilter.json": s.filters.persist, "delayOffset.json": s.schedule.rewrite,
 	} {
@@ -93,7 +93,7 @@ func TestStateFilesAreVerified(t *testing.T) {
 	go func() {
 		defer close(done)
 		for range 50 {
-			if err := s.topics.saver.Save(); err != nil {
+			if err := s.topics.State().Save(); err != nil {
 				t.Error(err)
 			}
 		}

@@ -26,6 +26,7 @@ type Saver struct {
 // restMax bounds the rest after a write.
 const restMax = 100 * time.Millisecond
 
+// NewSaver returns one that writes what snapshot gives.
 func NewSaver(file File, snapshot func() any) *Saver {
 	s := &Saver{File: file, snapshot: snapshot}
 	s.cond.L = &s.mu

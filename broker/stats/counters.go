@@ -181,6 +181,7 @@ type Snapshot struct {
 	PutTimes, PutBytes, Refused int64
 }
 
+// Snapshot is what the runtime information tells just now.
 func (s *Counters) Snapshot(now int64) Snapshot {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -1,4 +1,4 @@
-package broker
+package metadata
 
 import (
 	"cmp"
@@ -21,8 +21,8 @@ var systemGroups = []string{
 	"CID_ONSAPI_OWNER", "CID_RMQ_SYS_TRANS",
 }
 
-// groupTable is the table of consumer groups (Java's SubscriptionGroupManager), kept in config/subscriptionGroup.json.
-type groupTable struct {
+// Groups is the table of consumer groups (Java's SubscriptionGroupManager), kept in config/subscriptionGroup.json.
+type Groups struct {
 	saver *state.Saver
 	light bool // groups of light queues are there without being in the table
 
@@ -34,39 +34,40 @@ type groupTable struct {
 	}
 }
 
-// groupsFile is the shape of subscriptionGroup.json.
-type groupsFile struct {
+// GroupsFile is the shape of subscriptionGroup.json.
+type GroupsFile struct {
 	DataVersion            protocol.DataVersion        `json:"dataVersion"`
 	ForbiddenTable         map[string]map[string]int32 `json:"forbiddenTable"`
-	SubscriptionGroupTable map[string]*groupEntry      `json:"subscriptionGroupTable"`
+	SubscriptionGroupTable map[string]*GroupEntry      `json:"subscriptionGroupTable"`
 }
 
-// groupEntry is a group's configuration in the file: what an older writer left out has its default, not zero.
-type groupEntry protocol.SubscriptionGroupConfig
+// GroupEntry is a group's configuration in the file: what an older writer left out has its default, not zero.
+type GroupEntry protocol.SubscriptionGroupConfig
 
 // UnmarshalJSON fills the configuration over Java's defaults.
-func (e *groupEntry) UnmarshalJSON(data []byte) error {
+func (e *GroupEntry) UnmarshalJSON(data []byte) error {
 	c := protocol.NewSubscriptionGroupConfig("")
 	err := protocol.UnmarshalJSON(data, c)
-	*e = groupEntry(*c)
+	*e = GroupEntry(*c)
 	return err
 }
 
-func newGroupTable(file state.File, o *Options, now int64) *groupTable {
-	t := &groupTable{light: o.EnableLmq}
+// NewGroups returns the table without what the file has. light says that there are light queues.
+func NewGroups(file state.File, light bool, now int64) *Groups {
+	t := &Groups{light: light}
 	t.mu.table = map[string]*protocol.SubscriptionGroupConfig{}
 	t.mu.forbidden = map[string]map[string]int32{}
 	t.mu.version.Timestamp = now
-	t.saver = state.NewSaver(file, func() any { return t.snapshot() })
+	t.saver = state.NewSaver(file, func() any { return t.Snapshot() })
 	for _, name := range systemGroups {
 		t.mu.table[name] = protocol.NewSubscriptionGroupConfig(name)
 	}
 	return t
 }
 
-// load adds what the file has.
-func (t *groupTable) load() error {
-	file, err := state.Load[groupsFile](t.saver.File)
+// Load adds what the file has.
+func (t *Groups) Load() error {
+	file, err := state.Load[GroupsFile](t.saver.File)
 	if file == nil {
 		return err
 	}
@@ -83,8 +84,8 @@ func (t *groupTable) load() error {
 	return err
 }
 
-// find returns the configuration of the group, or nil. It allocates nothing.
-func (t *groupTable) find(name []byte) *protocol.SubscriptionGroupConfig {
+// Find returns the configuration of the group, or nil. It allocates nothing.
+func (t *Groups) Find(name []byte) *protocol.SubscriptionGroupConfig {
 	t.mu.RLock()
 	c := t.mu.table[string(name)]
 	t.mu.RUnlock()
@@ -94,7 +95,8 @@ func (t *groupTable) find(name []byte) *protocol.SubscriptionGroupConfig {
 	return c
 }
 
-func (t *groupTable) get(name string) *protocol.SubscriptionGroupConfig {
+// Get is find by a string.
+func (t *Groups) Get(name string) *protocol.SubscriptionGroupConfig {
 	t.mu.RLock()
 	c := t.mu.table[name]
 	t.mu.RUnlock()
@@ -104,15 +106,16 @@ func (t *groupTable) get(name string) *protocol.SubscriptionGroupConfig {
 	return c
 }
 
-// findOrCreate returns the configuration of the group, which it makes where the options allow it; else nil.
-func (t *groupTable) findOrCreate(name string, o *Options, now int64) (*protocol.SubscriptionGroupConfig, error) {
-	if c := t.get(name); c != nil {
+// FindOrCreate returns the configuration of the group, which it makes if auto allows it, or the name is a system group's; else
+// nil. With an error it is made and not on disk.
+func (t *Groups) FindOrCreate(name string, auto bool, now int64) (*protocol.SubscriptionGroupConfig, error) {
+	if c := t.Get(name); c != nil {
 		return c, nil
 	}
-	if !o.AutoCreateSubscriptionGroup && !strings.HasPrefix(name, message.SystemGroupPrefix) {
+	if !auto && !strings.HasPrefix(name, message.SystemGroupPrefix) {
 		return nil, nil
 	}
-	if groupNameFault(name) != "" {
+	if GroupNameFault(name) != "" {
 		return nil, nil
 	}
 	t.mu.Lock()
@@ -129,8 +132,8 @@ func (t *groupTable) findOrCreate(name string, o *Options, now int64) (*protocol
 	return c, t.saver.Save()
 }
 
-// update sets configurations that an administrator gives.
-func (t *groupTable) update(configs []*protocol.SubscriptionGroupConfig, now int64) error {
+// Update sets configurations that an administrator gives.
+func (t *Groups) Update(configs []*protocol.SubscriptionGroupConfig, now int64) error {
 	t.mu.Lock()
 	for _, c := range configs {
 		if t.light && message.IsLightQueue(c.GroupName) {
@@ -143,8 +146,8 @@ func (t *groupTable) update(configs []*protocol.SubscriptionGroupConfig, now int
 	return t.saver.Save()
 }
 
-// remove forgets the group.
-func (t *groupTable) remove(name string, now int64) error {
+// Remove forgets the group.
+func (t *Groups) Remove(name string, now int64) error {
 	t.mu.Lock()
 	if t.mu.table[name] == nil {
 		t.mu.Unlock()
@@ -156,8 +159,8 @@ func (t *groupTable) remove(name string, now int64) error {
 	return t.saver.Save()
 }
 
-// forbid takes the topic from the group's readers, or gives it back.
-func (t *groupTable) forbid(group, topic string, readable bool, now int64) error {
+// Forbid takes the topic from the group's readers, or gives it back.
+func (t *Groups) Forbid(group, topic string, readable bool, now int64) error {
 	t.mu.Lock()
 	bits := t.mu.forbidden[group][topic]
 	changed := bits | forbiddenRead
@@ -184,23 +187,27 @@ func (t *groupTable) forbid(group, topic string, readable bool, now int64) error
 	return t.saver.Save()
 }
 
-// readForbidden reports whether the group may not read the topic.
-func (t *groupTable) readForbidden(group, topic string) bool {
+// ReadForbidden reports whether the group may not read the topic.
+func (t *Groups) ReadForbidden(group, topic string) bool {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.mu.forbidden[group][topic]&forbiddenRead != 0
 }
 
-func (t *groupTable) snapshot() *groupsFile {
+// State writes the table.
+func (t *Groups) State() *state.Saver { return t.saver }
+
+// Snapshot is the file's content.
+func (t *Groups) Snapshot() *GroupsFile {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	s := &groupsFile{
+	s := &GroupsFile{
 		DataVersion:            t.mu.version,
 		ForbiddenTable:         map[string]map[string]int32{},
-		SubscriptionGroupTable: make(map[string]*groupEntry, len(t.mu.table)),
+		SubscriptionGroupTable: make(map[string]*GroupEntry, len(t.mu.table)),
 	}
 	for name, c := range t.mu.table {
-		s.SubscriptionGroupTable[name] = (*groupEntry)(c)
+		s.SubscriptionGroupTable[name] = (*GroupEntry)(c)
 	}
 	for group, topics := range t.mu.forbidden {
 		s.ForbiddenTable[group] = maps.Clone(topics)
@@ -208,13 +215,26 @@ func (t *groupTable) snapshot() *groupsFile {
 	return s
 }
 
-// names returns the names of all groups in order.
-func (t *groupTable) names() []string {
+// Names returns the names of all groups in order.
+func (t *Groups) Names() []string {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return slices.Sorted(maps.Keys(t.mu.table))
 }
 
-func (t *groupTable) nextVersion(now int64) {
+func (t *Groups) nextVersion(now int64) {
 	t.mu.version.Next(0, now)
+}
+
+// Replace makes the table that of the master.
+func (t *Groups) Replace(table map[string]*GroupEntry, forbidden map[string]map[string]int32, now int64) error {
+	t.mu.Lock()
+	clear(t.mu.table)
+	for name, c := range table {
+		t.mu.table[name] = (*protocol.SubscriptionGroupConfig)(c)
+	}
+	t.mu.forbidden = forbidden
+	t.nextVersion(now)
+	t.mu.Unlock()
+	return t.saver.Save()
 }
