@@ -217,10 +217,10 @@ func (b *Broker) queueEntries(c *call) error {
 	}
 	wanted := func(int64) bool { return false } // as Java says of an entry without a filter
 	if _, asked := c.req.Fields.Get("consumerGroup"); asked {
-		if s := b.consumers.subscriptionOf(h.ConsumerGroup, h.Topic); s != nil {
-			body.SubscriptionData = &s.data
-			if s.filter != nil {
-				wanted = s.filter.MatchTags
+		if s := b.consumers.SubscriptionOf(h.ConsumerGroup, h.Topic); s != nil {
+			body.SubscriptionData = &s.Data
+			if s.Filter != nil {
+				wanted = s.Filter.MatchTags
 			}
 		} else {
 			body.FilterData = h.ConsumerGroup + "@" + h.Topic + " is not online!"

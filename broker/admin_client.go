@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/clients"
 	"github.com/rocketlog/rocketlog/broker/filter"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -29,9 +30,9 @@ func (b *Broker) heartbeat(c *call) error {
 		}
 	}
 	for _, p := range data.ProducerDataSet {
-		b.producers.register(p.GroupName, who)
+		b.producers.Register(p.GroupName, who)
 	}
-	if who.channel.(*remoting.Conn).Err() != nil {
+	if who.Channel.(*remoting.Conn).Err() != nil {
 		b.connClosed(c.conn, nil) // it was closed before it was known
 	}
 	c.resp.Fields.AddBool(fieldSupportsV2, true)
@@ -39,12 +40,12 @@ func (b *Broker) heartbeat(c *call) error {
 	return nil
 }
 
-func (b *Broker) clientOf(c *call, id string) client {
-	return client{channel: c.conn, id: id, language: c.req.Language, version: c.req.Version}
+func (b *Broker) clientOf(c *call, id string) clients.Client {
+	return clients.Client{Channel: c.conn, ID: id, Language: c.req.Language, Version: c.req.Version}
 }
 
 // consumerBeat notes one consumer of a heartbeat. It reports whether its fingerprint is a new one.
-func (b *Broker) consumerBeat(who client, data *protocol.ConsumerData, beat *protocol.HeartbeatData) bool {
+func (b *Broker) consumerBeat(who clients.Client, data *protocol.ConsumerData, beat *protocol.HeartbeatData) bool {
 	o := b.options()
 	if o.RejectPullConsumerEnable && data.ConsumeType == protocol.ConsumeActively {
 		return false
@@ -66,16 +67,16 @@ func (b *Broker) consumerBeat(who client, data *protocol.ConsumerData, beat *pro
 		b.log.Warn("retry topic cannot be used", "group", data.GroupName, "error", err)
 	}
 	tell := o.NotifyConsumerIDsChangedEnable && config.NotifyConsumerIDsChangedEnable
-	changed := b.consumers.register(who, data, beat.HeartbeatFingerprint, beat.WithoutSub, tell)
+	changed := b.consumers.Register(who, data, beat.HeartbeatFingerprint, beat.WithoutSub, tell)
 	byProperties := func(s protocol.SubscriptionData) bool { return !filter.IsTag(s.ExpressionType) }
-	if slices.ContainsFunc(data.SubscriptionDataSet, byProperties) || b.filters.knows(config.GroupName) {
-		b.filters.register(config.GroupName, b.consumers.subscriptionsOf(config.GroupName))
+	if slices.ContainsFunc(data.SubscriptionDataSet, byProperties) || b.filters.Knows(config.GroupName) {
+		b.filters.Register(config.GroupName, b.consumers.SubscriptionsOf(config.GroupName))
 	}
 	return changed
 }
 
 // notifyMembers tells the members of a group that it changed, so that they share its queues anew at once.
-func (b *Broker) notifyMembers(group string, members []channel) {
+func (b *Broker) notifyMembers(group string, members []clients.Channel) {
 	for _, ch := range members {
 		req := remoting.NewRequest(protocol.NotifyConsumerIDsChanged)
 		(&protocol.NotifyConsumerIDsChangedRequestHeader{ConsumerGroup: group}).Encode(&req.Fields)
@@ -91,12 +92,12 @@ func (b *Broker) unregisterClient(c *call) error {
 		return err
 	}
 	if h.ProducerGroup != "" {
-		b.producers.unregister(h.ProducerGroup, c.conn)
+		b.producers.Unregister(h.ProducerGroup, c.conn)
 	}
 	if h.ConsumerGroup != "" {
 		config := b.groups.Get(h.ConsumerGroup)
 		tell := b.options().NotifyConsumerIDsChangedEnable && (config == nil || config.NotifyConsumerIDsChangedEnable)
-		b.consumers.unregister(h.ConsumerGroup, c.conn, tell)
+		b.consumers.Unregister(h.ConsumerGroup, c.conn, tell)
 	}
 	return nil
 }
@@ -125,13 +126,13 @@ func (b *Broker) consumerList(c *call) error {
 	if err := c.header(&h); err != nil {
 		return err
 	}
-	g := b.consumers.snapshot(h.ConsumerGroup)
+	g := b.consumers.Snapshot(h.ConsumerGroup)
 	if g == nil {
 		return refuse(protocol.SystemError, "no consumer for this group, %s", h.ConsumerGroup)
 	}
 	body := protocol.GetConsumerListByGroupResponseBody{}
-	for _, m := range g.members {
-		body.ConsumerIDList = append(body.ConsumerIDList, m.id)
+	for _, m := range g.Members {
+		body.ConsumerIDList = append(body.ConsumerIDList, m.ID)
 	}
 	return c.json(&body)
 }
@@ -141,7 +142,7 @@ func (b *Broker) lockQueues(c *call) error {
 	if err := c.body(&body); err != nil {
 		return err
 	}
-	owned, err := b.locks.lock(body.ConsumerGroup, body.ClientID, body.MQSet)
+	owned, err := b.locks.Lock(body.ConsumerGroup, body.ClientID, body.MQSet)
 	if err != nil {
 		b.log.Error("locks of queues are not on disk", "group", body.ConsumerGroup, "error", err)
 	}
@@ -153,7 +154,7 @@ func (b *Broker) unlockQueues(c *call) error {
 	if err := c.body(&body); err != nil {
 		return err
 	}
-	if err := b.locks.unlock(body.ConsumerGroup, body.ClientID, body.MQSet); err != nil {
+	if err := b.locks.Unlock(body.ConsumerGroup, body.ClientID, body.MQSet); err != nil {
 		b.log.Error("locks of queues are not on disk", "group", body.ConsumerGroup, "error", err)
 	}
 	return nil
@@ -165,16 +166,16 @@ func (b *Broker) consumerConnections(c *call) error {
 	if err := c.header(&h); err != nil {
 		return err
 	}
-	g := b.consumers.snapshot(h.ConsumerGroup)
+	g := b.consumers.Snapshot(h.ConsumerGroup)
 	if g == nil {
 		return refuse(protocol.ConsumerNotOnline, "the consumer group[%s] not online", h.ConsumerGroup)
 	}
 	body := protocol.ConsumerConnection{
-		ConnectionSet: connections(g.members), ConsumeFromWhere: g.fromWhere, ConsumeType: g.consumeType,
-		MessageModel: g.messageModel, SubscriptionTable: map[string]protocol.SubscriptionData{},
+		ConnectionSet: connections(g.Members), ConsumeFromWhere: g.FromWhere, ConsumeType: g.ConsumeType,
+		MessageModel: g.MessageModel, SubscriptionTable: map[string]protocol.SubscriptionData{},
 	}
-	for topic, s := range g.subscriptions {
-		body.SubscriptionTable[topic] = s.data
+	for topic, s := range g.Subscriptions {
+		body.SubscriptionTable[topic] = s.Data
 	}
 	return c.json(&body)
 }
@@ -184,18 +185,18 @@ func (b *Broker) producerConnections(c *call) error {
 	if err := c.header(&h); err != nil {
 		return err
 	}
-	members := b.producers.snapshot(h.ProducerGroup)
+	members := b.producers.Snapshot(h.ProducerGroup)
 	if members == nil {
 		return refuse(protocol.SystemError, "the producer group[%s] not exist", h.ProducerGroup)
 	}
 	return c.json(&protocol.ProducerConnection{ConnectionSet: connections(members)})
 }
 
-func connections(members []client) []protocol.Connection {
+func connections(members []clients.Client) []protocol.Connection {
 	list := make([]protocol.Connection, 0, len(members))
 	for _, m := range members {
 		list = append(list, protocol.Connection{
-			ClientAddr: m.channel.RemoteAddr().String(), ClientID: m.id, Language: m.language.String(), Version: m.version,
+			ClientAddr: m.Channel.RemoteAddr().String(), ClientID: m.ID, Language: m.Language.String(), Version: m.Version,
 		})
 	}
 	return list
@@ -203,11 +204,11 @@ func connections(members []client) []protocol.Connection {
 
 func (b *Broker) allProducers(c *call) error {
 	body := protocol.ProducerTableInfo{Data: map[string][]protocol.ProducerInfo{}}
-	for group, members := range b.producers.all() {
+	for group, members := range b.producers.All() {
 		for _, m := range members {
 			body.Data[group] = append(body.Data[group], protocol.ProducerInfo{
-				ClientID: m.id, Language: m.language.String(), LastUpdateTimestamp: m.lastSeen.UnixMilli(),
-				RemoteIP: "/" + m.channel.RemoteAddr().String(), Version: m.version,
+				ClientID: m.ID, Language: m.Language.String(), LastUpdateTimestamp: m.LastSeen.UnixMilli(),
+				RemoteIP: "/" + m.Channel.RemoteAddr().String(), Version: m.Version,
 			})
 		}
 	}

@@ -71,7 +71,7 @@ func (b *Broker) deleteGroup(c *call) error {
 	if err := b.groups.Remove(h.GroupName, b.now().UnixMilli()); err != nil {
 		return fmt.Errorf("the deletion is not on disk: %w", err)
 	}
-	b.filters.remove(h.GroupName)
+	b.filters.Remove(h.GroupName)
 	if h.CleanOffset {
 		b.offsets.Forget(func(_, group string) bool { return group == h.GroupName })
 		b.stats.Forget(func(_, group string) bool { return group == h.GroupName })
@@ -129,8 +129,8 @@ func (b *Broker) subscriptionOfGroup(c *call) error {
 		return err
 	}
 	body := protocol.QuerySubscriptionResponseBody{Group: h.Group, Topic: h.Topic}
-	if s := b.consumers.subscriptionOf(h.Group, h.Topic); s != nil {
-		body.SubscriptionData = &s.data
+	if s := b.consumers.SubscriptionOf(h.Group, h.Topic); s != nil {
+		body.SubscriptionData = &s.Data
 	}
 	return c.json(&body)
 }

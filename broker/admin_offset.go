@@ -209,7 +209,7 @@ func (b *Broker) cloneOffset(c *call) error {
 		if b.topics.Get(topic) == nil {
 			continue
 		}
-		if g := b.consumers.snapshot(h.SrcGroup); !h.Offline && g != nil && g.subscriptions[topic] == nil {
+		if g := b.consumers.Snapshot(h.SrcGroup); !h.Offline && g != nil && g.Subscriptions[topic] == nil {
 			continue
 		}
 		b.offsets.CopyGroup(topic, h.SrcGroup, h.DestGroup)
@@ -257,9 +257,9 @@ func (b *Broker) consumeStats(c *call) error {
 
 // topicsInUse are the topics of a group's offsets, without those it does not subscribe to any more.
 func (b *Broker) topicsInUse(group string) (list []string) {
-	g := b.consumers.snapshot(group)
+	g := b.consumers.Snapshot(group)
 	for _, topic := range b.offsets.TopicsOf(group) {
-		if g == nil || len(g.subscriptions) == 0 || g.subscriptions[topic] != nil {
+		if g == nil || len(g.Subscriptions) == 0 || g.Subscriptions[topic] != nil {
 			list = append(list, topic)
 		}
 	}

@@ -301,7 +301,7 @@ func (b *Broker) groupsOfTopic(c *call) error {
 	if err := c.header(&h); err != nil {
 		return err
 	}
-	groups := append(b.consumers.groupsOf(h.Topic), b.offsets.GroupsOf(h.Topic)...)
+	groups := append(b.consumers.GroupsOf(h.Topic), b.offsets.GroupsOf(h.Topic)...)
 	slices.Sort(groups)
 	return c.json(&protocol.GroupList{GroupList: slices.Compact(groups)})
 }

@@ -176,13 +176,13 @@ func (a *assigner) queuesOf(q *protocol.QueryAssignmentRequestBody, mode *protoc
 	if q.StrategyName != strategyAverage && q.StrategyName != strategyCircle {
 		return nil, false
 	}
-	group := a.b.consumers.snapshot(q.ConsumerGroup)
+	group := a.b.consumers.Snapshot(q.ConsumerGroup)
 	if group == nil {
 		return nil, false
 	}
 	var clients []string
-	for _, member := range group.members {
-		clients = append(clients, member.id)
+	for _, member := range group.Members {
+		clients = append(clients, member.ID)
 	}
 	slices.Sort(clients)
 	clients = slices.Compact(clients)

@@ -14,10 +14,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/clients"
 	"github.com/rocketlog/rocketlog/broker/longpoll"
 	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/broker/stats"
+	"github.com/rocketlog/rocketlog/broker/subscription"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
@@ -36,11 +38,11 @@ type Broker struct {
 	topics      *metadata.Topics
 	groups      *metadata.Groups
 	offsets     *metadata.Offsets
-	filters     *filterTable
-	expressions *expressionCache
-	consumers   *consumerTable
-	producers   *producerTable
-	locks       *lockTable
+	filters     *subscription.Filters
+	expressions *subscription.Cache
+	consumers   *clients.Consumers
+	producers   *clients.Producers
+	locks       *clients.Locks
 	stats       *stats.Counters
 	holds       *longpoll.Pulls
 	lags        *lagTable
@@ -168,14 +170,14 @@ func (b *Broker) open(o *Options) error {
 	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 	offsets := b.persister("consumerOffset.json", ms(o.FlushConsumerOffsetInterval), func() error { return b.offsets.Persist() })
 	b.offsets = b.newOffsets(file, o, offsets.Arm)
-	b.expressions = newExpressionCache()
-	filters := b.persister("consumerFilter.json", filterPersistDelay, func() error { return b.filters.persist() })
-	b.filters = newFilterTable(file("consumerFilter.json"), millis, filters.Arm)
-	locks := b.persister("queueLocks.json", persistLocks, func() error { return b.locks.persist() })
-	b.locks = newLockTable(file("queueLocks.json"), b.now, locks.Arm)
+	b.expressions = subscription.NewCache()
+	filters := b.persister("consumerFilter.json", filterPersistDelay, func() error { return b.filters.Persist() })
+	b.filters = subscription.NewFilters(file("consumerFilter.json"), millis, filters.Arm)
+	locks := b.persister("queueLocks.json", lockPersistDelay, func() error { return b.locks.Persist() })
+	b.locks = clients.NewLocks(file("queueLocks.json"), b.now, locks.Arm)
 	b.stats, b.lags = stats.New(now), newLagTable()
-	b.producers = newProducerTable(b.now)
-	b.consumers = newConsumerTable(b.now, b.notifyMembers)
+	b.producers = clients.NewProducers(b.now)
+	b.consumers = clients.NewConsumers(b.now, b.notifyMembers)
 	b.holds = longpoll.NewPulls(o.MaxPullHolds, b.now)
 	counts := b.persister("timermetrics", timerMetricsDelay, func() error { return b.timers.persist() })
 	b.timers = newTimers(b, file("timermetrics"), counts.Arm)
@@ -305,7 +307,7 @@ func (b *Broker) arrived(a engine.Arrival) {
 // and says so. In place of a damaged one its state is written at once, as there is no other generation of it than one.
 func (b *Broker) loadState() {
 	damaged := false
-	for _, load := range []func() error{b.topics.LoadStatic, b.topics.Load, b.groups.Load, b.offsets.Load, b.filters.load, b.locks.load, b.schedule.load, b.popper.orders.load, b.assigner.load} {
+	for _, load := range []func() error{b.topics.LoadStatic, b.topics.Load, b.groups.Load, b.offsets.Load, b.filters.Load, b.locks.Load, b.schedule.load, b.popper.orders.load, b.assigner.load} {
 		if err := load(); err != nil {
 			b.log.Error("state file is damaged", "error", err)
 			damaged = true
@@ -384,10 +386,18 @@ func (b *Broker) handlerPanicked(c *remoting.Conn, p remoting.HandlerPanic) {
 func (b *Broker) connClosed(c *remoting.Conn, reason error) {
 	b.holds.Drop(c)
 	b.popper.waits.Drop(c)
-	b.consumers.closed(c)
-	b.producers.closed(c)
+	b.consumers.Closed(c)
+	b.producers.Closed(c)
 	b.log.Debug("connection closed", "client", c.RemoteAddr(), "reason", reason)
 }
+
+const (
+	// filterPersistDelay is the time from a change of a group's filter to its being durable, as in Java.
+	filterPersistDelay = 10 * time.Second
+	// lockPersistDelay is the time from the renewal of a lock to its being durable. A restart may end a lock that much too
+	// early, which is still long after its owner has stopped consuming.
+	lockPersistDelay = 10 * time.Second
+)
 
 // persister has a state file written some time after its table was armed, once the broker serves.
 func (b *Broker) persister(name string, delay time.Duration, persist func() error) *state.Persister {
@@ -415,14 +425,14 @@ func (b *Broker) runHousekeeping() {
 			return
 		case <-tick.C:
 		}
-		for _, ch := range append(b.consumers.expire(), b.producers.expire()...) {
+		for _, ch := range append(b.consumers.Expire(), b.producers.Expire()...) {
 			b.log.Info("client is silent and forgotten", "client", ch.RemoteAddr())
 			if conn, ok := ch.(*remoting.Conn); ok {
 				conn.Close()
 			}
 		}
-		b.locks.expire()
-		b.filters.expire(b.consumers.online, b.options().FilterDataCleanTimeSpan)
+		b.locks.Expire()
+		b.filters.Expire(b.consumers.Online, b.options().FilterDataCleanTimeSpan)
 		b.stats.Sample(b.now(), b.topics.Puts())
 		if opened := b.timers.timer.Load(); opened != nil {
 			taken, delivered := opened.Counts()
@@ -476,5 +486,5 @@ func (b *Broker) close() error {
 	b.replication.close()
 	close(b.stop) // offloaded requests are waited for too
 	b.done.Wait()
-	return errors.Join(b.offsets.Persist(), b.filters.persist(), b.schedule.persist(), b.popper.orders.persist(), b.locks.persist(), b.timers.close(), b.store.Close())
+	return errors.Join(b.offsets.Persist(), b.filters.Persist(), b.schedule.persist(), b.popper.orders.persist(), b.locks.Persist(), b.timers.close(), b.store.Close())
 }

@@ -252,7 +252,7 @@ func (t *transactor) copied(c *checking, r engine.PutResult) {
 
 // ask sends CHECK_TRANSACTION_STATE to one producer of the group; they take turns. It reports whether there was one.
 func (t *transactor) ask(c *checking, r engine.PutResult) bool {
-	members := t.b.producers.snapshot(string(c.half.Group))
+	members := t.b.producers.Snapshot(string(c.half.Group))
 	if len(members) == 0 {
 		return false
 	}
@@ -272,7 +272,7 @@ func (t *transactor) ask(c *checking, r engine.PutResult) bool {
 		req := remoting.NewRequest(protocol.CheckTransactionState)
 		h.Encode(&req.Fields)
 		req.Body = body
-		if members[(turn+i)%len(members)].channel.Oneway(req) == nil {
+		if members[(turn+i)%len(members)].Channel.Oneway(req) == nil {
 			return true
 		}
 	}

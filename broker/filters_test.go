@@ -1,16 +1,10 @@
 package broker
 
 import (
-	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/rocketlog/rocketlog/broker/state"
-	"github.com/rocketlog/rocketlog/broker/state/statetest"
-	"github.com/rocketlog/rocketlog/internal/golden"
-	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
@@ -117,101 +111,6 @@ func TestLongPollingWakesBySQL(t *testing.T) {
 	}
 }
 
-func TestFilterTable(t *testing.T) {
-	now := int64(1000)
-	f, _ := statetest.File(t, "consumerFilter.json")
-	open := func() *filterTable {
-		table := newFilterTable(f, func() int64 { return now }, func() {})
-		if err := table.load(); err != nil {
-			t.Fatal(err)
-		}
-		return table
-	}
-	sub := func(topic, expression string, version int64) *subscription {
-		return newSubscription(protocol.SubscriptionData{Topic: topic, SubString: expression, ExpressionType: "SQL92", SubVersion: version})
-	}
-	online := func(string) bool { return true }
-	offline := func(string) bool { return false }
-	table := open()
-	get := func(topic string) filterData {
-		t.Helper()
-		of := table.snapshot().FilterDataByTopic[topic]
-		if of == nil || of.GroupFilterData["g"] == nil {
-			return filterData{}
-		}
-		return *of.GroupFilterData["g"]
-	}
-	tags := newSubscription(protocol.SubscriptionData{Topic: "c", SubString: "A", SubVersion: 1})
-	table.register("g", []*subscription{sub("a", "x = 1", 5), sub("b", "x = 2", 5), tags})
-	if d := get("a"); d.Expression != "x = 1" || d.BornTime != 1000 || d.Dead || get("b").ClientVersion != 5 || get("c").Expression != "" {
-		t.Errorf("registered: %+v", table.snapshot())
-	}
-	table.register("g", []*subscription{sub("a", "x = 9", 4)})
-	if d := get("a"); d.Expression != "x = 1" || !get("b").Dead {
-		t.Errorf("an older version counts, or a topic that is left lives: %+v %+v", d, get("b"))
-	}
-	now = 2000
-	table.register("g", []*subscription{sub("a", "x = 3", 6), sub("b", "x = 2", 5)})
-	if d := get("a"); d.Expression != "x = 3" || d.BornTime != 2000 || get("b").Dead {
-		t.Errorf("a newer version does not count, or a topic come back is dead: %+v %+v", d, get("b"))
-	}
-	table.register("g", []*subscription{sub("a", "x =", 7), sub("b", "x = 2", 5)})
-	if d := get("a"); d.Expression != "" {
-		t.Errorf("an expression that cannot be compiled leaves %+v", d)
-	}
-	if err := table.persist(); err != nil {
-		t.Fatal(err)
-	}
-	now = 100_000
-	table = open()
-	if d := get("b"); !d.Dead || d.DeadTime != now-loadedDeathAge {
-		t.Errorf("loaded: %+v", d)
-	}
-	table.register("g", []*subscription{sub("b", "x = 2", 8)})
-	table.expire(online, 50)
-	if d := get("b"); d.Dead || d.BornTime != 1000 || d.ClientVersion != 8 {
-		t.Errorf("come back: %+v", d)
-	}
-	table.expire(offline, 50)
-	if d := get("b"); !d.Dead {
-		t.Errorf("gone offline: %+v", d)
-	}
-	now += 49
-	table.expire(offline, 50)
-	if d := get("b"); !d.Dead {
-		t.Error("forgotten too early")
-	}
-	now++
-	table.expire(offline, 50)
-	if d := get("b"); d.Dead || len(table.mu.groups) != 0 {
-		t.Errorf("not forgotten: %+v", d)
-	}
-}
-
-// Java's file loads, and what is saved again means the same; the bits of a new filter are those that Java gave it.
-func TestGoldenFilters(t *testing.T) {
-	root := golden.Store(t, golden.Clean)
-	f := state.NewFile(vfs.OS, filepath.Join(root, "config", "consumerFilter.json"))
-	table := newFilterTable(f, func() int64 { return 0 }, func() {})
-	if err := table.load(); err != nil {
-		t.Fatal(err)
-	}
-	if kind, text, ok := table.of("GT_basic", "GC_sql"); !ok || kind != "SQL92" || text != "n IS NOT NULL AND n > 30" {
-		t.Errorf("loaded %q %q", kind, text)
-	}
-	want := plainJSON(t, f)
-	if err := table.persist(); err != nil {
-		t.Fatal(err)
-	}
-	if got := plainJSON(t, f); !reflect.DeepEqual(want, got) {
-		t.Errorf("saved again it differs\n%s", firstDifference(want, got, ""))
-	}
-	java := table.snapshot().FilterDataByTopic["GT_basic"].GroupFilterData["GC_sql"].BloomFilterData
-	if ours := newBloomFilterData("GC_sql", "GT_basic"); !reflect.DeepEqual(ours, java) {
-		t.Errorf("bits %+v, Java's %+v", ours, java)
-	}
-}
-
 // A group's filter is on disk after a stop, and dead at the next start.
 func TestFilterOutlivesRestart(t *testing.T) {
 	o := testOptions(t.TempDir())
@@ -226,11 +125,11 @@ func TestFilterOutlivesRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = startWith(t, o)
-	if _, text, _ := s.filters.of("orders", "readers"); text != "n < 100" {
+	if _, text, _ := s.filters.Of("orders", "readers"); text != "n < 100" {
 		t.Errorf("after a restart: %q", text)
 	}
 	s.must(protocol.DeleteSubscriptionGroup, &protocol.DeleteSubscriptionGroupRequestHeader{GroupName: "readers"}, nil, nil)
-	if _, _, ok := s.filters.of("orders", "readers"); ok {
+	if _, _, ok := s.filters.Of("orders", "readers"); ok {
 		t.Error("the filter of a deleted group stays")
 	}
 }

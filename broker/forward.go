@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/clients"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -42,12 +43,12 @@ func (b *Broker) consumeDirectly(c *call) error {
 
 // forward sends the request with another body to one client of a group, and takes over its answer.
 func (b *Broker) forward(c *call, group, id string, body []byte) error {
-	who, ok := b.consumers.member(group, id)
+	who, ok := b.consumers.Member(group, id)
 	if !ok {
 		return refuse(protocol.SystemError, "The Consumer <%s> <%s> not online", group, id)
 	}
-	if who.version < protocol.Version3_1_8 {
-		return refuse(protocol.SystemError, "The Consumer <%s> Version <%d> too low to finish, please upgrade it to V3_1_8_SNAPSHOT", id, who.version)
+	if who.Version < protocol.Version3_1_8 {
+		return refuse(protocol.SystemError, "The Consumer <%s> Version <%d> too low to finish, please upgrade it to V3_1_8_SNAPSHOT", id, who.Version)
 	}
 	req := remoting.NewRequest(c.req.RequestCode())
 	for i := range c.req.Fields.Len() {
@@ -70,8 +71,8 @@ func (b *Broker) forward(c *call, group, id string, body []byte) error {
 }
 
 // ask sends a request to a client and waits for the answer.
-func ask(who client, req *remoting.Command) (*remoting.Command, error) {
-	conn, ok := who.channel.(*remoting.Conn)
+func ask(who clients.Client, req *remoting.Command) (*remoting.Command, error) {
+	conn, ok := who.Channel.(*remoting.Conn)
 	if !ok {
 		return nil, remoting.ErrClosed
 	}
@@ -86,35 +87,35 @@ func (b *Broker) consumerStatus(c *call) error {
 	if err := c.header(&h); err != nil {
 		return err
 	}
-	g := b.consumers.snapshot(h.Group)
+	g := b.consumers.Snapshot(h.Group)
 	if g == nil {
 		return refuse(protocol.SystemError, "No Any Consumer online in the consumer group: [%s]", h.Group)
 	}
 	body := protocol.GetConsumerStatusBody{ConsumerTable: map[string]map[protocol.MessageQueue]int64{}}
-	for _, who := range g.members {
-		if h.ClientAddr != "" && h.ClientAddr != who.id {
+	for _, who := range g.Members {
+		if h.ClientAddr != "" && h.ClientAddr != who.ID {
 			continue
 		}
 		req := remoting.NewRequest(protocol.GetConsumerStatusFromClient)
 		(&protocol.GetConsumerStatusRequestHeader{Topic: h.Topic, Group: h.Group}).Encode(&req.Fields)
 		resp, err := ask(who, req)
 		if err != nil || resp.ResponseCode() != protocol.Success {
-			b.log.Warn("consumer does not tell its status", "group", h.Group, "client", who.id, "error", err)
+			b.log.Warn("consumer does not tell its status", "group", h.Group, "client", who.ID, "error", err)
 			continue
 		}
 		var status protocol.GetConsumerStatusBody
 		if err := protocol.UnmarshalJSON(resp.Body, &status); err != nil {
-			b.log.Warn("consumer's status cannot be read", "group", h.Group, "client", who.id, "error", err)
+			b.log.Warn("consumer's status cannot be read", "group", h.Group, "client", who.ID, "error", err)
 			continue
 		}
-		body.ConsumerTable[who.id] = status.MessageQueueTable
+		body.ConsumerTable[who.ID] = status.MessageQueueTable
 	}
 	return c.json(&body)
 }
 
 // resetAtClients has the online consumers of a group go on from other offsets, as brokers before 5.0 do it.
 func (b *Broker) resetAtClients(c *call, h *protocol.ResetOffsetRequestHeader, targets map[int32]int64) error {
-	g := b.consumers.snapshot(h.Group)
+	g := b.consumers.Snapshot(h.Group)
 	if g == nil {
 		return refuse(protocol.ConsumerNotOnline, "Consumer not online, so can not reset offset, Group: %s Topic: %s Timestamp: %d", h.Group, h.Topic, h.Timestamp)
 	}
@@ -129,11 +130,11 @@ func (b *Broker) resetAtClients(c *call, h *protocol.ResetOffsetRequestHeader, t
 			BrokerName: b.options().BrokerName, Offset: offset, QueueID: queue, Topic: h.Topic,
 		})
 	}
-	for _, who := range g.members {
+	for _, who := range g.Members {
 		req := remoting.NewRequest(protocol.ResetConsumerClientOffset)
 		h.Encode(&req.Fields)
 		var v any = &body
-		if who.language == protocol.LanguageCPP {
+		if who.Language == protocol.LanguageCPP {
 			v = &forC
 		}
 		encoded, err := protocol.MarshalJSON(v)
@@ -141,8 +142,8 @@ func (b *Broker) resetAtClients(c *call, h *protocol.ResetOffsetRequestHeader, t
 			return err
 		}
 		req.Body = encoded
-		if err := who.channel.Oneway(req); err != nil {
-			b.log.Warn("consumer cannot be told to reset its offset", "group", h.Group, "client", who.id, "error", err)
+		if err := who.Channel.Oneway(req); err != nil {
+			b.log.Warn("consumer cannot be told to reset its offset", "group", h.Group, "client", who.ID, "error", err)
 		}
 	}
 	return c.json(&body)

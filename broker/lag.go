@@ -61,14 +61,14 @@ func (b *Broker) Lag(group string) []TopicLag {
 
 // lagTopics are the topics that a group consumes, and those that it gets messages again through.
 func (b *Broker) lagTopics(group string) []string {
-	g := b.consumers.snapshot(group)
+	g := b.consumers.Snapshot(group)
 	list := b.offsets.TopicsOf(group)
 	retry := message.RetryTopic(group)
-	if g != nil && len(g.subscriptions) > 0 {
+	if g != nil && len(g.Subscriptions) > 0 {
 		list = slices.DeleteFunc(list, func(topic string) bool {
-			return g.subscriptions[topic] == nil && !strings.HasPrefix(topic, retry)
+			return g.Subscriptions[topic] == nil && !strings.HasPrefix(topic, retry)
 		})
-		list = slices.AppendSeq(list, maps.Keys(g.subscriptions))
+		list = slices.AppendSeq(list, maps.Keys(g.Subscriptions))
 	}
 	again := []string{retry}
 	for _, topic := range list {
@@ -106,13 +106,13 @@ func (b *Broker) lagFilter(topic, group string) (*filter.Expression, string) {
 	if strings.HasPrefix(topic, message.RetryTopicPrefix) && !b.options().FilterSupportRetry {
 		return nil, "*" // they have passed it before
 	}
-	if s := b.consumers.subscriptionOf(group, topic); s != nil && s.filter != nil {
-		if s.filter.MatchesAll() {
+	if s := b.consumers.SubscriptionOf(group, topic); s != nil && s.Filter != nil {
+		if s.Filter.MatchesAll() {
 			return nil, "*"
 		}
-		return s.filter, s.filter.String()
+		return s.Filter, s.Filter.String()
 	}
-	if kind, text, ok := b.filters.of(topic, group); ok {
+	if kind, text, ok := b.filters.Of(topic, group); ok {
 		if e, err := filter.Compile(kind, text); err == nil {
 			return e, text
 		}

@@ -61,7 +61,7 @@ func (b *Broker) Metrics() Metrics {
 		ColdPulls: b.cold.pulls.Load(), ColdRefused: b.cold.refused.Load(), ColdDelayed: b.cold.delayed.Load(),
 		ColdWaiting: b.cold.waiting(), ColdRate: b.cold.pace.state().rate,
 		Topics: len(b.topics.List()), Groups: len(b.groups.Names()),
-		OnlineGroups: b.consumers.count(), ProducerGroups: len(b.producers.all()),
+		OnlineGroups: b.consumers.Count(), ProducerGroups: len(b.producers.All()),
 		Connections:    len(b.server.Conns()) + len(b.fast.Conns()),
 		RequestsQueued: b.admin.Waiting() + b.calls.Waiting(), RequestsOffloaded: b.offloaded.Load(),
 		Store: b.store.Metrics(),

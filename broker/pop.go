@@ -286,15 +286,15 @@ func (b *Broker) popFilter(group string, t *metadata.Topic, kind, text string) (
 	if text == "" {
 		kind, text = filter.TypeTag, "*"
 	}
-	s := b.expressions.get([]byte(kind), []byte(text))
-	if s.filter == nil {
-		return nil, refuse(protocol.SubscriptionParseFailed, "parse the consumer's subscription failed: %v", s.fault)
+	s := b.expressions.Get([]byte(kind), []byte(text))
+	if s.Filter == nil {
+		return nil, refuse(protocol.SubscriptionParseFailed, "parse the consumer's subscription failed: %v", s.Fault)
 	}
-	b.consumers.noteSubscription(group, t.Name, s)
-	if s.filter.MatchesAll() {
+	b.consumers.NoteSubscription(group, t.Name, s)
+	if s.Filter.MatchesAll() {
 		return nil, nil
 	}
-	return s.filter, nil
+	return s.Filter, nil
 }
 
 // run pops, and returns the answer; or nil when the pop waits, in which case d is no longer the caller's.

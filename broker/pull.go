@@ -10,6 +10,7 @@ import (
 	"github.com/rocketlog/rocketlog/broker/longpoll"
 	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/stats"
+	"github.com/rocketlog/rocketlog/broker/subscription"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
@@ -56,7 +57,7 @@ type pulling struct {
 	most         int32
 	flags        protocol.PullSysFlag
 	version      int64
-	subscription *subscription
+	subscription *subscription.Subscription
 
 	coldState
 	res     engine.GetResult
@@ -166,37 +167,37 @@ func (d *pulling) permitted(resp *remoting.Command) error {
 func (d *pulling) subscribe() error {
 	b := d.p.b
 	if d.flags.Has(protocol.PullSubscription) {
-		d.subscription = b.expressions.get(d.header.ExpressionType, d.header.Subscription)
-		if d.subscription.filter != nil {
-			b.consumers.noteSubscription(d.group.GroupName, d.topic.Name, d.subscription)
+		d.subscription = b.expressions.Get(d.header.ExpressionType, d.header.Subscription)
+		if d.subscription.Filter != nil {
+			b.consumers.NoteSubscription(d.group.GroupName, d.topic.Name, d.subscription)
 		}
 		return nil
 	}
-	v := b.consumers.view(d.group.GroupName, d.topic.Name)
+	v := b.consumers.View(d.group.GroupName, d.topic.Name)
 	switch {
-	case !v.online:
+	case !v.Online:
 		return refuse(protocol.SubscriptionNotExist, "the consumer's group info not exist: %s has no consumer that sends heartbeats", d.group.GroupName)
-	case v.subscription == nil:
+	case v.Subscription == nil:
 		return refuse(protocol.SubscriptionNotExist, "the consumer's subscription not exist: %s does not subscribe to %s", d.group.GroupName, d.topic.Name)
-	case v.subscription.data.SubVersion < d.version:
-		return refuse(protocol.SubscriptionNotLatest, "the consumer's subscription not latest: %d is known, %d asked for", v.subscription.data.SubVersion, d.version)
+	case v.Subscription.Data.SubVersion < d.version:
+		return refuse(protocol.SubscriptionNotLatest, "the consumer's subscription not latest: %d is known, %d asked for", v.Subscription.Data.SubVersion, d.version)
 	}
-	d.subscription = v.subscription
+	d.subscription = v.Subscription
 	return nil
 }
 
 // allowed checks what the group and its subscription may do.
 func (d *pulling) allowed(resp *remoting.Command, o *Options) error {
 	b, group := d.p.b, d.group.GroupName
-	if err := d.subscription.evaluable(o); err != nil {
+	if err := evaluable(d.subscription, o); err != nil {
 		return err
 	}
 	if !d.group.ConsumeBroadcastEnable || o.RejectPullConsumerEnable {
-		v := b.consumers.view(group, d.topic.Name)
-		if v.broadcasting && !d.group.ConsumeBroadcastEnable {
+		v := b.consumers.View(group, d.topic.Name)
+		if v.Broadcasting && !d.group.ConsumeBroadcastEnable {
 			return forbid(resp, forbiddenBroadcast, "the consumer group[%s] can not consume by broadcast way", group)
 		}
-		if o.RejectPullConsumerEnable && !v.online {
+		if o.RejectPullConsumerEnable && !v.Online {
 			return refuse(protocol.SubscriptionNotExist, "the consumer's group info not exist: %s has no consumer that sends heartbeats", group)
 		}
 	}
@@ -288,7 +289,7 @@ func (d *pulling) read() {
 
 // filter is what the store leaves out; nil when that is nothing. Retry topics have passed the filter before.
 func (d *pulling) filter() *filter.Expression {
-	f := d.subscription.filter
+	f := d.subscription.Filter
 	if f.MatchesAll() || strings.HasPrefix(d.topic.Name, message.RetryTopicPrefix) && !d.p.b.options().FilterSupportRetry {
 		return nil
 	}
@@ -423,7 +424,7 @@ func (d *pulling) from() (conn *remoting.Conn, ticket remoting.Ticket, group str
 }
 
 func (d *pulling) restrained() bool {
-	if d.p.b.consumers.view(d.group.GroupName, d.topic.Name).passive {
+	if d.p.b.consumers.View(d.group.GroupName, d.topic.Name).Passive {
 		return false
 	}
 	d.most = 1
@@ -435,4 +436,17 @@ func (d *pulling) later(why string) *remoting.Command {
 	d.count(protocol.PullRetryImmediately)
 	d.addHeader(resp)
 	return resp
+}
+
+// evaluable refuses a subscription whose type is switched off, or that cannot be compiled.
+func evaluable(s *subscription.Subscription, o *Options) error {
+	switch kind := s.Data.ExpressionType; {
+	case !filter.IsTag(kind) && !o.EnablePropertyFilter:
+		return refuse(protocol.SystemError, "The broker does not support consumer to filter message by %s", kind)
+	case s.Filter == nil && (s.InRequest || filter.IsTag(kind)):
+		return refuse(protocol.SubscriptionParseFailed, "parse the consumer's subscription failed: %v", s.Fault)
+	case s.Filter == nil:
+		return refuse(protocol.FilterDataNotExist, "The broker's consumer filter data is not exist! Your expression may be wrong: %v", s.Fault)
+	}
+	return nil
 }

@@ -83,7 +83,7 @@ func (s *sender) push(d *sending, p message.Properties, body []byte) error {
 	if !ok {
 		return refuse(protocol.SystemError, "reply message properties[%s] is null", message.PropertyReplyToClient)
 	}
-	who, ok := s.b.producers.withID(string(to))
+	who, ok := s.b.producers.WithID(string(to))
 	if !ok {
 		return refuse(protocol.SystemError, "push reply message fail, channel of <%s> not found.", to)
 	}

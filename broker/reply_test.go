@@ -88,16 +88,16 @@ func TestReplyNotStored(t *testing.T) {
 func TestProducerID(t *testing.T) {
 	s := start(t, nil)
 	s.requester("asker@1", protocol.Success)
-	who, ok := s.producers.withID("asker@1")
+	who, ok := s.producers.WithID("asker@1")
 	if !ok {
 		t.Fatal("not found")
 	}
-	s.producers.unregister("askers", who.channel)
-	if _, ok := s.producers.withID("asker@1"); !ok {
+	s.producers.Unregister("askers", who.Channel)
+	if _, ok := s.producers.WithID("asker@1"); !ok {
 		t.Error("not found while it is in a group")
 	}
-	s.producers.unregister("others", who.channel)
-	if _, ok := s.producers.withID("asker@1"); ok {
+	s.producers.Unregister("others", who.Channel)
+	if _, ok := s.producers.WithID("asker@1"); ok {
 		t.Error("found after it left")
 	}
 }

@@ -342,7 +342,7 @@ func (d *sending) checkRetry(req *remoting.Command, o *Options) error {
 	if req.Version >= protocol.Version3_4_9 {
 		most = d.header.MaxReconsumeTimes.Or(most)
 	}
-	if d.msg.ReconsumeTimes <= most && !b.locks.anyHeld(group) {
+	if d.msg.ReconsumeTimes <= most && !b.locks.AnyHeld(group) {
 		return nil
 	}
 	dlq, err := b.deadLetters(group)

@@ -3,7 +3,6 @@ package broker
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/state"
+	"github.com/rocketlog/rocketlog/broker/state/statetest"
 	"github.com/rocketlog/rocketlog/internal/golden"
 	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -91,7 +91,7 @@ func TestGoldenStateFiles(t *testing.T) {
 		if err := again.Write(snapshot); err != nil {
 			t.Fatal(err)
 		}
-		want, got := plainJSON(t, open(name)), plainJSON(t, again)
+		want, got := statetest.JSON(t, open(name)), statetest.JSON(t, again)
 		if name == "topics.json" {
 			addMissing(want["topicConfigTable"].(map[string]any), got["topicConfigTable"].(map[string]any))
 		}
@@ -103,7 +103,7 @@ func TestGoldenStateFiles(t *testing.T) {
 			delete(got, "groupTopicMap")
 		}
 		if !reflect.DeepEqual(want, got) {
-			t.Errorf("%s: saved again it differs\n%s", name, firstDifference(want, got, name))
+			t.Errorf("%s: saved again it differs\n%s", name, statetest.Difference(want, got, name))
 		}
 	}
 }
@@ -115,39 +115,4 @@ func addMissing(want, got map[string]any) {
 			want[name] = v
 		}
 	}
-}
-
-func plainJSON(tb testing.TB, f state.File) map[string]any {
-	tb.Helper()
-	data, err := os.ReadFile(f.Name())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	var v map[string]any
-	if err := protocol.UnmarshalJSON(data, &v); err != nil {
-		tb.Fatal(err)
-	}
-	return v
-}
-
-func firstDifference(want, got any, path string) string {
-	w, okW := want.(map[string]any)
-	g, okG := got.(map[string]any)
-	if !okW || !okG {
-		if reflect.DeepEqual(want, got) {
-			return ""
-		}
-		return fmt.Sprintf("%s: want %v, got %v", path, want, got)
-	}
-	for k, v := range w {
-		if d := firstDifference(v, g[k], path+"/"+k); d != "" {
-			return d
-		}
-	}
-	for k, v := range g {
-		if _, ok := w[k]; !ok {
-			return fmt.Sprintf("%s/%s: %v is not wanted", path, k, v)
-		}
-	}
-	return ""
 }

@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rocketlog/rocketlog/broker/clients"
 	"github.com/rocketlog/rocketlog/broker/metadata"
+	"github.com/rocketlog/rocketlog/broker/subscription"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/engine/timer"
 	"github.com/rocketlog/rocketlog/ha"
@@ -94,8 +96,8 @@ var stateKinds = map[string]struct {
 }{
 	"topics.json": {read: legible[metadata.TopicsFile]}, "topicQueueMapping.json": {read: legible[metadata.StaticTopicsFile]},
 	"subscriptionGroup.json": {read: legible[metadata.GroupsFile]}, "consumerOffset.json": {read: legible[metadata.OffsetsFile]},
-	"lmqConsumerOffset.json": {read: legible[metadata.OffsetsFile]}, "consumerFilter.json": {read: legible[filtersFile]},
-	"queueLocks.json": {read: legible[locksFile]}, "timermetrics": {read: legible[timerMetrics]},
+	"lmqConsumerOffset.json": {read: legible[metadata.OffsetsFile]}, "consumerFilter.json": {read: legible[subscription.FiltersFile]},
+	"queueLocks.json": {read: legible[clients.LocksFile]}, "timermetrics": {read: legible[timerMetrics]},
 	"delayOffset.json": {read: legible[delayOffsetsFile]}, "consumerOrderInfo.json": {read: legible[ordersFile]},
 	"messageRequestMode.json": {read: legible[protocol.MessageRequestModeSerializeWrapper]},
 	"autoSwitchRole.json":     {read: func(fsys vfs.FS, name string) error { _, err := readRole(fsys, name); return err }, decides: true},

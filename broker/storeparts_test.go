@@ -20,6 +20,7 @@ import (
 	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
+	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
 
 // storeKinds are all kinds of files of a store that a broker reads, and for each a byte that nothing else has to agree with by
@@ -131,9 +132,10 @@ func fullStore(t *testing.T) *Options {
 		m := b.timers.timer.Load().Metrics()
 		return m.Pending == 3 && b.store.MaxOffset("U", 0) == 1 && b.store.MaxOffset("T", 0) == 6
 	})
-	for range 2 {
-		if err := errors.Join(b.topics.State().Save(), b.groups.State().Save(), b.offsets.State().Save(), b.popper.orders.saver.Save(), b.locks.saver.Save(),
-			b.assigner.saver.Save(), b.filters.persist(), b.schedule.rewrite(), b.timers.file.Write(&timerMetrics{})); err != nil {
+	for n := range 2 {
+		_, errLock := b.locks.Lock(fmt.Sprint("g", n), "client", []protocol.MessageQueue{{Topic: "T"}})
+		if err := errors.Join(b.topics.State().Save(), b.groups.State().Save(), b.offsets.State().Save(), b.popper.orders.saver.Save(), errLock,
+			b.assigner.saver.Save(), b.filters.Persist(), b.schedule.rewrite(), b.timers.file.Write(&timerMetrics{})); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,7 +10,7 @@ func (b *Broker) verifyState() {
 	}{
 		{b.topics.State().File, b.topics.State().Save}, {b.groups.State().File, b.groups.State().Save},
 		{b.offsets.State().File, b.offsets.State().Save}, {b.popper.orders.saver.File, b.popper.orders.saver.Save},
-		{b.assigner.saver.File, b.assigner.saver.Save}, {b.filters.file, b.filters.persist},
+		{b.assigner.saver.File, b.assigner.saver.Save}, {b.filters.State(), b.filters.Persist},
 		{b.schedule.file, b.schedule.rewrite},
 	} {
 		at, damaged, err := part.file.Verify()

@@ -52,6 +52,8 @@ var rules = []rule{
 	{layer: 3, pkg: "index", uses: storage},
 	{layer: 3, pkg: "engine/timer", uses: storage},
 	{layer: 3, pkg: "broker/state/statetest", uses: []string{"broker/state", "internal/vfs"}, forTest: true},
+	{layer: 3, pkg: "broker/subscription", uses: []string{"broker/filter", "broker/state", "remoting/protocol"}},
+	{layer: 4, pkg: "broker/clients", uses: []string{"broker/state", "broker/subscription", "remoting", "remoting/protocol"}},
 	{layer: 3, pkg: "broker/metadata", uses: []string{"broker/state", "broker/stats", "message", "remoting/protocol"}},
 	{layer: 3, pkg: "broker/longpoll", uses: []string{"broker/filter", "broker/pop", "message"}},
 	{layer: 3, pkg: "ha", uses: []string{"internal/vfs", "message", "internal/invariants"}},

@@ -1,27 +1,21 @@
-package broker
+package subscription
 
 import (
-	"encoding/binary"
 	"maps"
-	"math/bits"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/rocketlog/rocketlog/broker/filter"
 	"github.com/rocketlog/rocketlog/broker/state"
 )
 
-// filterPersistDelay is the time from a change to its being durable, as in Java.
-const filterPersistDelay = 10 * time.Second
-
 // loadedDeathAge is how long ago a consumer is taken to have gone whose filter a start finds alive, in ms.
 const loadedDeathAge = 30_000
 
-// filterTable remembers which groups filter by properties (Java's ConsumerFilterManager), in config/consumerFilter.json.
+// Filters remembers which groups filter by properties (Java's ConsumerFilterManager), in config/consumerFilter.json.
 // Pulls do not look here: what they evaluate comes with the subscription. The file is for a Java broker that takes the
 // store over, and for who wants to know how a group that is gone has filtered.
-type filterTable struct {
+type Filters struct {
 	file  state.File
 	now   func() int64 // ms
 	armed func()       // called when there is something to persist
@@ -45,15 +39,8 @@ type filterData struct {
 	Topic           string           `json:"topic"`
 }
 
-// bloomFilterData are the bits that a Java broker looks at in the extension of consume queues. Without them it ignores the
-// whole file.
-type bloomFilterData struct {
-	BitNum int32   `json:"bitNum"`
-	BitPos []int32 `json:"bitPos"`
-}
-
-// filtersFile is the shape of consumerFilter.json.
-type filtersFile struct {
+// FiltersFile is the shape of consumerFilter.json.
+type FiltersFile struct {
 	FilterDataByTopic map[string]*filtersOfTopic `json:"filterDataByTopic"`
 }
 
@@ -62,20 +49,21 @@ type filtersOfTopic struct {
 	Topic           string                 `json:"topic"`
 }
 
-func newFilterTable(file state.File, now func() int64, armed func()) *filterTable {
-	t := &filterTable{file: file, now: now, armed: armed}
+// NewFilters returns a table without what the file has. armed is called without lock when there is something to persist.
+func NewFilters(file state.File, now func() int64, armed func()) *Filters {
+	t := &Filters{file: file, now: now, armed: armed}
 	t.mu.groups = map[string]map[string]*filterData{}
 	return t
 }
 
-// register notes what a group subscribes to: that by properties is kept, and what it does not subscribe to any more is dead.
-func (t *filterTable) register(group string, list []*subscription) {
+// Register notes what a group subscribes to: that by properties is kept, and what it does not subscribe to any more is dead.
+func (t *Filters) Register(group string, list []*Subscription) {
 	changed := false
 	topics := map[string]bool{}
 	t.mu.Lock()
 	for _, s := range list {
-		topics[s.data.Topic] = true
-		if !filter.IsTag(s.data.ExpressionType) && t.registerLocked(group, s) {
+		topics[s.Data.Topic] = true
+		if !filter.IsTag(s.Data.ExpressionType) && t.registerLocked(group, s) {
 			changed = true
 		}
 	}
@@ -91,9 +79,9 @@ func (t *filterTable) register(group string, list []*subscription) {
 }
 
 // registerLocked notes one subscription, as FilterDataMapByTopic.register does. It reports whether that changed anything.
-func (t *filterTable) registerLocked(group string, s *subscription) bool {
-	old := t.mu.groups[group][s.data.Topic]
-	version := s.data.SubVersion
+func (t *Filters) registerLocked(group string, s *Subscription) bool {
+	old := t.mu.groups[group][s.Data.Topic]
+	version := s.Data.SubVersion
 	switch {
 	case old != nil && version <= old.ClientVersion:
 		if version == old.ClientVersion && old.DeadTime != 0 {
@@ -101,43 +89,43 @@ func (t *filterTable) registerLocked(group string, s *subscription) bool {
 			return true
 		}
 		return false
-	case s.filter == nil: // it cannot be compiled
-		t.removeLocked(group, s.data.Topic)
+	case s.Filter == nil: // it cannot be compiled
+		t.removeLocked(group, s.Data.Topic)
 		return old != nil
-	case old != nil && old.Expression == s.data.SubString && old.ExpressionType == s.data.ExpressionType:
+	case old != nil && old.Expression == s.Data.SubString && old.ExpressionType == s.Data.ExpressionType:
 		old.ClientVersion, old.DeadTime = version, 0
 		return true
 	}
 	t.putLocked(&filterData{
-		BloomFilterData: newBloomFilterData(group, s.data.Topic), BornTime: t.now(), ClientVersion: version,
-		ConsumerGroup: group, Expression: s.data.SubString, ExpressionType: s.data.ExpressionType, Topic: s.data.Topic,
+		BloomFilterData: newBloomFilterData(group, s.Data.Topic), BornTime: t.now(), ClientVersion: version,
+		ConsumerGroup: group, Expression: s.Data.SubString, ExpressionType: s.Data.ExpressionType, Topic: s.Data.Topic,
 	})
 	return true
 }
 
-func (t *filterTable) putLocked(d *filterData) {
+func (t *Filters) putLocked(d *filterData) {
 	if t.mu.groups[d.ConsumerGroup] == nil {
 		t.mu.groups[d.ConsumerGroup] = map[string]*filterData{}
 	}
 	t.mu.groups[d.ConsumerGroup][d.Topic] = d
 }
 
-func (t *filterTable) removeLocked(group, topic string) {
+func (t *Filters) removeLocked(group, topic string) {
 	delete(t.mu.groups[group], topic)
 	if len(t.mu.groups[group]) == 0 {
 		delete(t.mu.groups, group)
 	}
 }
 
-// knows reports whether the group has a filter, dead or alive.
-func (t *filterTable) knows(group string) bool {
+// Knows reports whether the group has a filter, dead or alive.
+func (t *Filters) Knows(group string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.mu.groups[group] != nil
 }
 
-// expire notes which groups are gone, and forgets those that are for longer than keep ms.
-func (t *filterTable) expire(online func(group string) bool, keep int64) {
+// Expire notes which groups are gone, and forgets those that are for longer than keep ms.
+func (t *Filters) Expire(online func(group string) bool, keep int64) {
 	t.mu.Lock()
 	names := slices.Collect(maps.Keys(t.mu.groups))
 	t.mu.Unlock()
@@ -166,8 +154,8 @@ func (t *filterTable) expire(online func(group string) bool, keep int64) {
 	}
 }
 
-// of returns the text and the type of the group's filter of the topic, dead or alive.
-func (t *filterTable) of(topic, group string) (kind, text string, ok bool) {
+// Of returns the text and the type of the group's filter of the topic, dead or alive.
+func (t *Filters) Of(topic, group string) (kind, text string, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	d := t.mu.groups[group][topic]
@@ -177,8 +165,8 @@ func (t *filterTable) of(topic, group string) (kind, text string, ok bool) {
 	return d.ExpressionType, d.Expression, true
 }
 
-// remove forgets the filters of a group that is deleted.
-func (t *filterTable) remove(group string) {
+// Remove forgets the filters of a group that is deleted.
+func (t *Filters) Remove(group string) {
 	t.mu.Lock()
 	_, known := t.mu.groups[group]
 	delete(t.mu.groups, group)
@@ -188,8 +176,9 @@ func (t *filterTable) remove(group string) {
 	}
 }
 
-func (t *filterTable) load() error {
-	file, complaint := state.Load[filtersFile](t.file)
+// Load adds what the file has. Nobody is online yet.
+func (t *Filters) Load() error {
+	file, complaint := state.Load[FiltersFile](t.file)
 	if file == nil {
 		return complaint
 	}
@@ -214,10 +203,10 @@ func (t *filterTable) load() error {
 }
 
 // snapshot is the file's content.
-func (t *filterTable) snapshot() *filtersFile {
+func (t *Filters) snapshot() *FiltersFile {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	file := &filtersFile{FilterDataByTopic: map[string]*filtersOfTopic{}}
+	file := &FiltersFile{FilterDataByTopic: map[string]*filtersOfTopic{}}
 	for group, topics := range t.mu.groups {
 		for topic, d := range topics {
 			of := file.FilterDataByTopic[topic]
@@ -233,55 +222,8 @@ func (t *filterTable) snapshot() *filtersFile {
 	return file
 }
 
-func (t *filterTable) persist() error { return t.file.Write(t.snapshot()) }
+// State is the file.
+func (t *Filters) State() state.File { return t.file }
 
-// The dimensions of Java's bloom filter by its defaults: an error rate of 20 % among 32 consumers.
-const (
-	bloomBits   = 112
-	bloomHashes = 3
-)
-
-// newBloomFilterData are the bits of a group's filter of a topic (Java's BloomFilter.generate).
-func newBloomFilterData(group, topic string) *bloomFilterData {
-	sum := murmur128([]byte(group + "#" + topic))
-	d := &bloomFilterData{BitNum: bloomBits}
-	for i := int32(1); i <= bloomHashes; i++ {
-		h := int32(uint32(sum)) + i*int32(uint32(sum>>32))
-		if h < 0 {
-			h = ^h
-		}
-		d.BitPos = append(d.BitPos, h%bloomBits)
-	}
-	return d
-}
-
-// murmur128 is the first half of MurmurHash3 x64 128 with seed 0, as Guava's murmur3_128().asLong().
-func murmur128(data []byte) uint64 {
-	const c1, c2 = 0x87c37b91114253d5, 0x4cf5ad432745937f
-	mix1 := func(k uint64) uint64 { return bits.RotateLeft64(k*c1, 31) * c2 }
-	mix2 := func(k uint64) uint64 { return bits.RotateLeft64(k*c2, 33) * c1 }
-	size := uint64(len(data))
-	var h1, h2 uint64
-	for ; len(data) >= 16; data = data[16:] {
-		h1 ^= mix1(binary.LittleEndian.Uint64(data))
-		h1 = (bits.RotateLeft64(h1, 27)+h2)*5 + 0x52dce729
-		h2 ^= mix2(binary.LittleEndian.Uint64(data[8:]))
-		h2 = (bits.RotateLeft64(h2, 31)+h1)*5 + 0x38495ab5
-	}
-	if len(data) > 0 {
-		var tail [16]byte
-		copy(tail[:], data)
-		h1 ^= mix1(binary.LittleEndian.Uint64(tail[:]))
-		h2 ^= mix2(binary.LittleEndian.Uint64(tail[8:]))
-	}
-	final := func(h uint64) uint64 {
-		h = (h ^ h>>33) * 0xff51afd7ed558ccd
-		h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
-		return h ^ h>>33
-	}
-	h1 ^= size
-	h2 ^= size
-	h1 += h2
-	h2 += h1
-	return final(h1) + final(h2)
-}
+// Persist writes the table.
+func (t *Filters) Persist() error { return t.file.Write(t.snapshot()) }

@@ -1,4 +1,4 @@
-package broker
+package clients
 
 import (
 	"sync"
@@ -12,14 +12,10 @@ import (
 // after the last success, so that at this point none believes itself the owner (Java's RebalanceLockManager).
 const lockLife = 60 * time.Second
 
-// persistLocks is the time from a renewal to its being durable. A restart may end a lock that much too early, which is still
-// long after its owner has stopped consuming.
-const persistLocks = 10 * time.Second
-
-// lockTable says which client of a group may consume a queue in order. It is kept in config/queueLocks.json, which Java does
+// Locks says which client of a group may consume a queue in order. It is kept in config/queueLocks.json, which Java does
 // not have: its broker forgets the locks when it ends, and gives a queue to whoever asks first, while the owner, who has
 // noticed nothing, goes on for up to 30 s. Then messages are consumed out of order.
-type lockTable struct {
+type Locks struct {
 	now   func() time.Time
 	saver *state.Saver
 	armed func() // called without lock when a clean table gets dirty
@@ -36,8 +32,8 @@ type queueLock struct {
 	until  time.Time
 }
 
-// locksFile is the shape of queueLocks.json.
-type locksFile struct {
+// LocksFile is the shape of queueLocks.json.
+type LocksFile struct {
 	LockTable map[string][]savedLock `json:"lockTable"` // by group
 }
 
@@ -47,16 +43,17 @@ type savedLock struct {
 	Until  int64                 `json:"until"` // ms
 }
 
-func newLockTable(file state.File, now func() time.Time, armed func()) *lockTable {
-	t := &lockTable{now: now, armed: armed}
+// NewLocks returns a table without what the file has. armed is called without lock when a clean table gets dirty.
+func NewLocks(file state.File, now func() time.Time, armed func()) *Locks {
+	t := &Locks{now: now, armed: armed}
 	t.mu.groups = map[string]map[protocol.MessageQueue]queueLock{}
 	t.saver = state.NewSaver(file, func() any { return t.snapshot() })
 	return t
 }
 
-// load reads the locks that hold.
-func (t *lockTable) load() error {
-	file, err := state.Load[locksFile](t.saver.File)
+// Load reads the locks that hold.
+func (t *Locks) Load() error {
+	file, err := state.Load[LocksFile](t.saver.File)
 	if file == nil {
 		return err
 	}
@@ -72,10 +69,10 @@ func (t *lockTable) load() error {
 	return err
 }
 
-func (t *lockTable) snapshot() *locksFile {
+func (t *Locks) snapshot() *LocksFile {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	file := &locksFile{LockTable: map[string][]savedLock{}}
+	file := &LocksFile{LockTable: map[string][]savedLock{}}
 	for group, held := range t.mu.groups {
 		for q, l := range held {
 			file.LockTable[group] = append(file.LockTable[group], savedLock{q, l.client, l.until.UnixMilli()})
@@ -84,11 +81,11 @@ func (t *lockTable) snapshot() *locksFile {
 	return file
 }
 
-// persist makes what changed so far durable, if anything did since the last time.
-func (t *lockTable) persist() error { return t.saver.SaveDirty(&t.mu, &t.mu.dirty) }
+// Persist makes what changed so far durable, if anything did since the last time.
+func (t *Locks) Persist() error { return t.saver.SaveDirty(&t.mu, &t.mu.dirty) }
 
 // heldLocked returns the group's locks.
-func (t *lockTable) heldLocked(group string) map[protocol.MessageQueue]queueLock {
+func (t *Locks) heldLocked(group string) map[protocol.MessageQueue]queueLock {
 	held := t.mu.groups[group]
 	if held == nil {
 		held = map[protocol.MessageQueue]queueLock{}
@@ -98,7 +95,7 @@ func (t *lockTable) heldLocked(group string) map[protocol.MessageQueue]queueLock
 }
 
 // changed has a change made durable: at once if it is of an owner.
-func (t *lockTable) changed(ofOwner bool) error {
+func (t *Locks) changed(ofOwner bool) error {
 	if ofOwner {
 		return t.saver.Save()
 	}
@@ -112,9 +109,9 @@ func (t *lockTable) changed(ofOwner bool) error {
 	return nil
 }
 
-// lock gives or prolongs the client as many of the queues as are free or its own, and returns those. They are the client's
+// Lock gives or prolongs the client as many of the queues as are free or its own, and returns those. They are the client's
 // also when the error says that a crash would forget it.
-func (t *lockTable) lock(group, client string, queues []protocol.MessageQueue) ([]protocol.MessageQueue, error) {
+func (t *Locks) Lock(group, client string, queues []protocol.MessageQueue) ([]protocol.MessageQueue, error) {
 	owned, changed := t.take(group, client, queues)
 	if len(owned) == 0 {
 		return owned, nil
@@ -123,7 +120,7 @@ func (t *lockTable) lock(group, client string, queues []protocol.MessageQueue) (
 }
 
 // take is lock in memory. It tells whether a queue has another owner now.
-func (t *lockTable) take(group, client string, queues []protocol.MessageQueue) (owned []protocol.MessageQueue, changed bool) {
+func (t *Locks) take(group, client string, queues []protocol.MessageQueue) (owned []protocol.MessageQueue, changed bool) {
 	now := t.now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -141,8 +138,8 @@ func (t *lockTable) take(group, client string, queues []protocol.MessageQueue) (
 	return owned, changed
 }
 
-// unlock gives up those of the queues that are the client's.
-func (t *lockTable) unlock(group, client string, queues []protocol.MessageQueue) error {
+// Unlock gives up those of the queues that are the client's.
+func (t *Locks) Unlock(group, client string, queues []protocol.MessageQueue) error {
 	if !t.drop(group, client, queues) {
 		return nil
 	}
@@ -150,7 +147,7 @@ func (t *lockTable) unlock(group, client string, queues []protocol.MessageQueue)
 }
 
 // drop is unlock in memory. It tells whether there was something to give up.
-func (t *lockTable) drop(group, client string, queues []protocol.MessageQueue) (changed bool) {
+func (t *Locks) drop(group, client string, queues []protocol.MessageQueue) (changed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	held := t.mu.groups[group]
@@ -166,8 +163,8 @@ func (t *lockTable) drop(group, client string, queues []protocol.MessageQueue) (
 	return changed
 }
 
-// anyHeld reports whether some queue is locked for the group: it consumes in order.
-func (t *lockTable) anyHeld(group string) bool {
+// AnyHeld reports whether some queue is locked for the group: it consumes in order.
+func (t *Locks) AnyHeld(group string) bool {
 	now := t.now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -179,8 +176,8 @@ func (t *lockTable) anyHeld(group string) bool {
 	return false
 }
 
-// expire forgets the locks that nobody prolonged, so that the table does not grow with clients that are gone.
-func (t *lockTable) expire() {
+// Expire forgets the locks that nobody prolonged, so that the table does not grow with clients that are gone.
+func (t *Locks) Expire() {
 	now := t.now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
