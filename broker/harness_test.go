@@ -170,7 +170,7 @@ func (s *bench) readPull(resp *remoting.Command) pulled {
 			s.Fatalf("answer %d %q: %v", resp.Code, resp.Remark, err)
 		}
 	}
-	if err := eachRecord([][]byte{resp.Body}, func(r message.Record) { p.records = append(p.records, r) }); err != nil {
+	if err := message.EachRecord([][]byte{resp.Body}, func(r message.Record) { p.records = append(p.records, r) }); err != nil {
 		s.Fatal(err)
 	}
 	return p
@@ -191,10 +191,10 @@ func (s *bench) dispatched(topic string, queue int32, offset int64) {
 }
 
 // awaitHold waits until the client's pull is held and has looked once more, when a message that it does not want would be
-// answered to it: its connection takes no other request before.
+// answered to it: its connection takes no other request before, and one that made its group has a goroutine until then.
 func (s *bench) awaitHold(client *remoting.Client) {
 	s.Helper()
-	s.await("the pull to be held", func() bool { return s.holds.Len() == 1 })
+	s.await("the pull to be held", func() bool { return s.holds.Len() == 1 && s.offloaded.Load() == 0 })
 	s.send(client, remoting.NewRequest(protocol.GetBrokerRuntimeInfo))
 }
 
