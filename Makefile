@@ -63,7 +63,7 @@ broken: ## engines broken on purpose are caught, each within a minute
 	go test -count=1 -v -tags broken -run '^TestBroken$$' ./fuzz
 
 histories: ## random histories of timers, delays, retries, transactions and pops with crashes, for TIME each, or the one of SEED
-	go test -count=1 -timeout 0 -run '$(HISTORIES)' ./engine/timer ./broker ./broker/pop ./broker/transaction -args \
+	go test -count=1 -timeout 0 -run '$(HISTORIES)' ./engine/timer ./broker ./broker/pop ./broker/schedule ./broker/transaction -args \
 		$(if $(SEED),-histories.seed=$(SEED),-histories.time=$(TIME))
 
 sim: ## SIMS simulated clusters of a master and its slaves, and as many whose master changes; again with SEED=n

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rocketlog/rocketlog/broker/metadata"
+	"github.com/rocketlog/rocketlog/broker/schedule"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/engine/timer"
 	"github.com/rocketlog/rocketlog/message"
@@ -115,13 +116,13 @@ func (a *acting) turn(on bool) {
 	a.on.Store(on)
 	if on {
 		b.log.Warn("the master is gone: this slave delivers what is due of it to other brokers")
-		b.schedule.start()
+		b.schedule.Start()
 		a.halfs = newTransactor(b)
 		a.halfs.startEscape()
 		b.popper.log.load()
 		b.popper.start()
 	} else {
-		b.schedule.pause()
+		b.schedule.Pause()
 		b.popper.close()
 		a.halfs.endEscape()
 		a.halfs = nil
@@ -219,11 +220,11 @@ func (b *Broker) takeProgress(ctx context.Context, addr string) error {
 	if err != nil {
 		return err
 	}
-	var delays delayOffsetsFile
+	var delays schedule.OffsetsFile
 	if err := protocol.UnmarshalJSON(resp.Body, &delays); err != nil {
 		return err
 	}
-	b.schedule.advance(delays.OffsetTable)
+	b.schedule.Advance(delays.OffsetTable)
 	resp, err = get(protocol.GetTimerCheckPoint)
 	if err != nil {
 		return noTimers(err)
@@ -233,18 +234,6 @@ func (b *Broker) takeProgress(ctx context.Context, addr string) error {
 		return err
 	}
 	return b.timers.catchUp(ctx, check)
-}
-
-// advance moves the levels to where a slave has delivered them, as far as the queues go.
-func (s *scheduler) advance(offsets map[int32]int64) {
-	for level, offset := range offsets {
-		if level < 1 || int(level) > len(s.levels) {
-			continue
-		}
-		if _, last := s.bounds(level); min(offset, last) > s.offset(level) {
-			s.setOffset(level, min(offset, last))
-		}
-	}
 }
 
 // errTimerBehind says that the timer did not come to where a slave's is in time.

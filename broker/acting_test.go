@@ -15,6 +15,7 @@ import (
 
 	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/pop"
+	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -170,7 +171,7 @@ func TestSlaveActsForItsMaster(t *testing.T) {
 	slave.copied(master)
 	slave.await("the slave to have the timer, and to know what is delivered", func() bool {
 		slave.replication.sync.kick()
-		return slave.timers.timer.Load().Metrics().Pending == 1 && slave.schedule.offset(1) == 1
+		return slave.timers.timer.Load().Metrics().Pending == 1 && slave.schedule.Snapshot().OffsetTable[1] == 1
 	})
 	g.lose()
 	other.await("what is due to come to the other master", func() bool { return len(other.all("Pair")) >= 2 })
@@ -193,11 +194,11 @@ func TestSlaveActsForItsMaster(t *testing.T) {
 		t.Fatalf("the other master has %q", bodies)
 	}
 	slave.await("the slave to note what it delivered", func() bool {
-		return slave.schedule.offset(2) == 1 && slave.timers.timer.Load().Metrics().Pending == 0
+		return slave.schedule.Snapshot().OffsetTable[2] == 1 && slave.timers.timer.Load().Metrics().Pending == 0
 	})
 
 	back := g.comeBack()
-	if offset, pending := back.schedule.offset(2), back.timers.timer.Load().Metrics().Pending; offset != 1 || pending != 0 {
+	if offset, pending := back.schedule.Snapshot().OffsetTable[2], back.timers.timer.Load().Metrics().Pending; offset != 1 || pending != 0 {
 		t.Errorf("the master is at %d of its level, and has %d timers pending", offset, pending)
 	}
 	back.put("Pair", 0, "again", "DELAY", "1")
@@ -496,9 +497,9 @@ func TestEscapeWithoutAnotherMaster(t *testing.T) {
 	o := pairOptions(t.TempDir(), slaveRole, 1)
 	o.EnableSlaveActingMaster, o.EnableRemoteEscape, o.NamesrvAddr = true, true, names.addr
 	slave := startWith(t, o)
-	var d delivery
-	d.put(slave.schedule.store, &message.Message{Topic: "Pair", Body: []byte("x")})
-	if r := d.wait()[0]; r.Status.Stored() || r.Err == nil {
+	var d engine.Puts
+	d.Put(slave.scheduleStore(), &message.Message{Topic: "Pair", Body: []byte("x")})
+	if r := d.Wait()[0]; r.Status.Stored() || r.Err == nil {
 		t.Errorf("%v %v", r.Status, r.Err)
 	}
 }

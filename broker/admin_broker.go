@@ -143,7 +143,7 @@ func (b *Broker) runtimeInfo(c *call) error {
 	}
 	table["EndTransactionQueueSize"], table["EndTransactionThreadPoolQueueCapacity"] = "0", strconv.Itoa(adminQueue)
 	maps.Copy(table, b.diskInfo())
-	for level, offset := range b.schedule.snapshot().OffsetTable {
+	for level, offset := range b.schedule.Snapshot().OffsetTable {
 		table[fmt.Sprintf("scheduleMessageOffset_%d", level)] =
 			fmt.Sprintf("%d,%d", offset, b.store.MaxOffset(message.ScheduleTopic, level-1))
 	}
@@ -233,7 +233,7 @@ func (b *Broker) queueEntries(c *call) error {
 		Topic: h.Topic, QueueID: h.QueueID, Offset: message.QueueOffset(h.Index), MaxMsgs: int(min(max(h.Count, 0), most)), Filter: &collect,
 	}, &res)
 	defer res.Release()
-	err := eachRecord(res.Segments, func(r message.Record) {
+	err := message.EachRecord(res.Segments, func(r message.Record) {
 		at := int(r.OffsetIn(h.Topic)) - int(h.Index)
 		if at < 0 || at >= len(collect.codes) {
 			return

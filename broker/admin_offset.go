@@ -226,7 +226,7 @@ func (b *Broker) allOffsets(c *call) error {
 	})
 }
 
-func (b *Broker) allDelayOffsets(c *call) error { return c.json(b.schedule.snapshot()) }
+func (b *Broker) allDelayOffsets(c *call) error { return c.json(b.schedule.Snapshot()) }
 
 // consumeStats tells how far a group is in its topics.
 func (b *Broker) consumeStats(c *call) error {

@@ -17,6 +17,7 @@ import (
 	"github.com/rocketlog/rocketlog/broker/clients"
 	"github.com/rocketlog/rocketlog/broker/longpoll"
 	"github.com/rocketlog/rocketlog/broker/metadata"
+	"github.com/rocketlog/rocketlog/broker/schedule"
 	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/broker/subscription"
@@ -47,7 +48,7 @@ type Broker struct {
 	holds       *longpoll.Pulls
 	lags        *lagTable
 	cold        *coldReads
-	schedule    *scheduler
+	schedule    *schedule.Scheduler
 	sender      *sender
 	puller      *puller
 	popper      *popper
@@ -181,8 +182,8 @@ func (b *Broker) open(o *Options) error {
 	b.holds = longpoll.NewPulls(o.MaxPullHolds, b.now)
 	counts := b.persister("timermetrics", timerMetricsDelay, func() error { return b.timers.persist() })
 	b.timers = newTimers(b, file("timermetrics"), counts.Arm)
-	delays := b.persister("delayOffset.json", ms(o.FlushDelayOffsetInterval), func() error { return b.schedule.persist() })
-	b.schedule = newScheduler(file("delayOffset.json"), levels, b.now, b.log, delays.Arm)
+	delays := b.persister("delayOffset.json", ms(o.FlushDelayOffsetInterval), func() error { return b.schedule.Persist() })
+	b.schedule = schedule.New(file("delayOffset.json"), levels, b.now, b.log, delays.Arm)
 	b.assigner = newAssigner(b, file("messageRequestMode.json"))
 	orders := b.persister("consumerOrderInfo.json", persistOrders, func() error { return b.popper.orders.persist() })
 	b.popper = newPopper(b, o, file("consumerOrderInfo.json"), orders.Arm)
@@ -191,18 +192,14 @@ func (b *Broker) open(o *Options) error {
 		b.popper.waits.Close()
 		return err
 	}
-	b.schedule.progress, err = openDelayProgress(o.FS, filepath.Join(o.StorePathRootDir, delayProgressName), b.store.MaxPhyOffset)
-	if err != nil {
-		b.log.Warn("progress of delayed messages cannot be kept; after a crash some may be delivered again", "error", err)
-	}
 	b.sender = newSender(b, o, len(levels))
 	b.cold = newColdReads(b, o)
-	b.schedule.store = guardedStore{b.store, b.topics, b.cold}
 	b.sender.gate.observe = b.cold.pace.observe
 	b.puller = newPuller(b, b.holds, b.cold)
 	b.registrar = newRegistrar(b)
-	if b.acting = newActing(b, o); b.acting != nil {
-		b.schedule.store = actingStore{guardedStore{b.store, b.topics, b.cold}, b.acting}
+	b.acting = newActing(b, o)
+	if err := b.schedule.Open(b.scheduleStore(), o.FS, o.StorePathRootDir, b.store.MaxPhyOffset); err != nil {
+		b.log.Warn("progress of delayed messages cannot be kept; after a crash some may be delivered again", "error", err)
 	}
 	b.transactions = newTransactor(b)
 	b.loadState()
@@ -296,7 +293,7 @@ func (b *Broker) arrived(a engine.Arrival) {
 		b.popper.log.arrived(a.QueueID, a.Record)
 	}
 	if a.Topic == message.ScheduleTopic {
-		b.schedule.arrived()
+		b.schedule.Arrived()
 	}
 	if a.Topic == message.TimerTopic {
 		b.timers.arrived()
@@ -307,7 +304,7 @@ func (b *Broker) arrived(a engine.Arrival) {
 // and says so. In place of a damaged one its state is written at once, as there is no other generation of it than one.
 func (b *Broker) loadState() {
 	damaged := false
-	for _, load := range []func() error{b.topics.LoadStatic, b.topics.Load, b.groups.Load, b.offsets.Load, b.filters.Load, b.locks.Load, b.schedule.load, b.popper.orders.load, b.assigner.load} {
+	for _, load := range []func() error{b.topics.LoadStatic, b.topics.Load, b.groups.Load, b.offsets.Load, b.filters.Load, b.locks.Load, b.schedule.Load, b.popper.orders.load, b.assigner.load} {
 		if err := load(); err != nil {
 			b.log.Error("state file is damaged", "error", err)
 			damaged = true
@@ -356,7 +353,7 @@ func (b *Broker) serve(main, fast net.Listener) {
 	b.startPersisters()
 	b.cold.start()
 	if !b.isSlave() { // what these put, a slave gets from its master
-		b.schedule.start()
+		b.schedule.Start()
 		b.transactions.start()
 		b.popper.start()
 	}
@@ -478,7 +475,7 @@ func (b *Broker) close() error {
 	if b.acting != nil {
 		b.acting.close()
 	}
-	b.schedule.close()
+	b.schedule.Close()
 	if !b.isSlave() {
 		b.transactions.close()
 	}
@@ -486,5 +483,5 @@ func (b *Broker) close() error {
 	b.replication.close()
 	close(b.stop) // offloaded requests are waited for too
 	b.done.Wait()
-	return errors.Join(b.offsets.Persist(), b.filters.Persist(), b.schedule.persist(), b.popper.orders.persist(), b.locks.Persist(), b.timers.close(), b.store.Close())
+	return errors.Join(b.offsets.Persist(), b.filters.Persist(), b.schedule.Persist(), b.popper.orders.persist(), b.locks.Persist(), b.timers.close(), b.store.Close())
 }

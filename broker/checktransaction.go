@@ -176,21 +176,21 @@ func newChecking(r message.Record, b *Broker, give bool) *checking {
 
 // carryOut copies the half messages of a batch and asks their producers. An error says that the store takes nothing now.
 func (t *transactor) carryOut(batch []*checking) error {
-	var copies delivery
+	var copies engine.Puts
 	store := guardedStore{t.b.store, t.b.topics, t.b.cold}
 	for _, c := range batch {
 		if c.give {
 			t.giveUpTopic()
 		}
-		copies.put(store, &c.msg)
+		copies.Put(store, &c.msg)
 	}
 	var failed error
-	for i, r := range copies.wait() {
+	for i, r := range copies.Wait() {
 		switch c := batch[i]; {
 		case r.Status.Stored() && c.give:
 			t.givenUp(c)
 		case r.Status.Stored():
-			t.copied(c, r.PutResult)
+			t.copied(c, r)
 		case !c.give && (r.Status == engine.MessageIllegal || r.Status == engine.PropertiesSizeExceeded):
 			// It cannot even be copied, and would hold up nothing but itself, for ever.
 			t.b.log.Error("half message cannot be checked and is given up", "queueOffset", int64(c.half.Offset), "group", string(c.half.Group), "error", r.Err)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/rocketlog/rocketlog/broker/transaction"
+	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -72,13 +73,13 @@ func (t *transactor) leaving(r message.Record) *checking {
 
 // leave sends half messages, and settles those that another master has. That some are not taken ends nothing: the next are sent.
 func (t *transactor) leave(batch []*checking) error {
-	var posts delivery
+	var posts engine.Puts
 	for _, c := range batch {
-		posts.put(t.b.schedule.store, &c.msg)
+		posts.Put(t.b.scheduleStore(), &c.msg)
 	}
 	kept := 0
 	var cause error
-	for i, r := range posts.wait() {
+	for i, r := range posts.Wait() {
 		if !r.Status.Stored() {
 			kept, cause = kept+1, r.Err
 			continue

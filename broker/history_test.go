@@ -150,7 +150,7 @@ func (w *consumption) step() {
 		w.save()
 	case 15:
 		if w.rng.IntN(2) == 0 {
-			if err := w.s.schedule.persist(); err != nil {
+			if err := w.s.schedule.Persist(); err != nil {
 				w.Fatal(err)
 			}
 		} else if err := w.s.store.Flush(); err != nil {
@@ -185,7 +185,7 @@ func (w *consumption) send() {
 func (w *consumption) pass(d time.Duration) {
 	w.Helper()
 	w.s.pass(d)
-	w.s.schedule.arrived()
+	w.s.schedule.Arrived()
 	w.s.timers.arrived()
 	until := w.millis()
 	w.freshClock(until)
@@ -415,15 +415,19 @@ func (w *consumption) calm() {
 
 // levelsDelivered tells whether all is delivered that is due at its level.
 func (w *consumption) levelsDelivered() bool {
-	w.s.schedule.arrived()
+	w.s.schedule.Arrived()
 	now := w.millis()
-	for level, delay := range w.s.schedule.levels {
-		at := w.s.schedule.offset(int32(level) + 1)
+	levels, err := parseDelayLevels(w.s.options().MessageDelayLevel)
+	if err != nil {
+		w.Fatal(err)
+	}
+	for level, delay := range levels {
+		at := w.s.schedule.Snapshot().OffsetTable[int32(level)+1]
 		var res engine.GetResult
 		w.s.store.Get(&engine.GetRequest{Topic: message.ScheduleTopic, QueueID: int32(level), Offset: message.QueueOffset(at), MaxMsgs: 1}, &res)
 		late := false
 		if res.Status == engine.Found {
-			if err := eachRecord(res.Segments, func(r message.Record) { late = r.StoreTimestamp()+delay.Milliseconds() <= now }); err != nil {
+			if err := message.EachRecord(res.Segments, func(r message.Record) { late = r.StoreTimestamp()+delay.Milliseconds() <= now }); err != nil {
 				w.Fatal(err)
 			}
 		}

@@ -54,7 +54,7 @@ func (b *Broker) Metrics() Metrics {
 		Pops: s.Total(stats.Pops), Acks: s.Total(stats.Acks), Revived: s.Revived.Load(),
 		SendBacks: s.Total(stats.SendBacks), DeadLetters: s.Total(stats.DeadLetters), Refusals: s.Refusals(),
 		TransactionsOpen: b.transactions.open(), PopWaits: b.popper.waits.Len(), PopsInFlight: b.popper.log.open.Load(),
-		TimersPending: b.timersPending(), DelaysPending: b.schedule.pending(),
+		TimersPending: b.timersPending(), DelaysPending: b.schedule.Pending(),
 		Committed: b.transactions.stats.committed.Load(), RolledBack: b.transactions.stats.rolledBack.Load(),
 		Checked: b.transactions.stats.checked.Load(), Unasked: b.transactions.stats.unasked.Load(), GivenUp: b.transactions.stats.givenUp.Load(),
 		PullHolds: b.holds.Len(), PendingPuts: b.sender.gate.pending.Load(),
@@ -79,18 +79,6 @@ func (b *Broker) timersPending() map[string]int64 {
 	for name, n := range topics {
 		if n.Count != 0 {
 			pending[name] = n.Count
-		}
-	}
-	return pending
-}
-
-// pending counts the messages that wait, for each delay level that has some.
-func (s *scheduler) pending() map[int32]int64 {
-	pending := map[int32]int64{}
-	for level := int32(1); level <= int32(len(s.levels)); level++ {
-		first, last := s.bounds(level)
-		if n := last - max(s.offset(level), first); n > 0 {
-			pending[level] = n
 		}
 	}
 	return pending

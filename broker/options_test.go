@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/internal/properties"
 )
 
@@ -96,5 +98,17 @@ func TestNameServerList(t *testing.T) {
 	o := Options{NamesrvAddr: " a:1; b:2;;a:1 "}
 	if got := o.nameServers(); len(got) != 2 || got[0] != "a:1" || got[1] != "b:2" {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestDelayLevels(t *testing.T) {
+	levels, err := parseDelayLevels(defaultDelayLevels)
+	if err != nil || !slices.Equal(levels, engine.DefaultDelayLevels) {
+		t.Errorf("%v, %v", levels, err)
+	}
+	for _, text := range []string{"1", "s", "1x", "1s -2s", "1s 2.5s", "99999999999s"} {
+		if _, err := parseDelayLevels(text); err == nil {
+			t.Errorf("%q is taken", text)
+		}
 	}
 }

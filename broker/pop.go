@@ -503,7 +503,7 @@ func (d *popping) read(t *metadata.Topic, queue int32, offset int64, res *engine
 func (d *popping) give(t *metadata.Topic, queue int32, offset int64, res *engine.GetResult) bool {
 	b, group := d.p.b, d.group.GroupName
 	d.found = d.found[:0]
-	if err := eachRecord(res.Segments, func(r message.Record) { d.found = append(d.found, int64(r.OffsetIn(t.Name))) }); err != nil {
+	if err := message.EachRecord(res.Segments, func(r message.Record) { d.found = append(d.found, int64(r.OffsetIn(t.Name))) }); err != nil {
 		d.failed = fmt.Errorf("messages of %s/%d at %d: %w", t.Name, queue, offset, err)
 		return false
 	}
@@ -539,7 +539,7 @@ func (d *popping) give(t *metadata.Topic, queue int32, offset int64, res *engine
 
 // addRetried adds messages of a retry topic as those of the topic that was asked for, with their receipts.
 func (d *popping) addRetried(source pop.Source, start int64, res *engine.GetResult) {
-	eachRecord(res.Segments, func(r message.Record) { //nolint:errcheck // they were read before
+	message.EachRecord(res.Segments, func(r message.Record) { //nolint:errcheck // they were read before
 		m := new(message.Message)
 		r.Decode(m)
 		receipt := pop.Handle{

@@ -293,7 +293,7 @@ func (l *reviveLog) follow(queue int32) {
 		}
 		q.mu.Lock()
 		before := q.mu.ledger.Len()
-		err := eachRecord(res.Segments, func(r message.Record) { l.apply(q.mu.ledger, r) })
+		err := message.EachRecord(res.Segments, func(r message.Record) { l.apply(q.mu.ledger, r) })
 		if err != nil {
 			l.b.log.Error("records of the revive log cannot be read and are passed over", "queue", queue, "offset", next, "error", err)
 		}

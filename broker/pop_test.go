@@ -100,7 +100,7 @@ func (s *popBench) popped(resp *remoting.Command) (list []popMessage) {
 			counts[f[0]+"@"+f[1]] = f[2]
 		}
 	}
-	err := eachRecord([][]byte{resp.Body}, func(r message.Record) {
+	err := message.EachRecord([][]byte{resp.Body}, func(r message.Record) {
 		get := func(name string) string { v, _ := r.Properties().Get(name); return string(v) }
 		m := popMessage{
 			body: string(r.Body()), times: r.ReconsumeTimes(), offset: int64(r.QueueOffset()), queue: r.QueueID(), topic: string(r.Topic()),
@@ -393,7 +393,7 @@ func TestPopWaits(t *testing.T) {
 	}
 	var peeked []string
 	resp = s.must(protocol.PeekMessage, &protocol.PeekMessageRequestHeader{ConsumerGroup: "g", Topic: "T", QueueID: -1, MaxMsgNums: 4}, nil, nil)
-	eachRecord([][]byte{resp.Body}, func(r message.Record) { peeked = append(peeked, string(r.Body())) }) //nolint:errcheck // compared below
+	message.EachRecord([][]byte{resp.Body}, func(r message.Record) { peeked = append(peeked, string(r.Body())) }) //nolint:errcheck // compared below
 	if !slices.Equal(peeked, []string{"newer"}) {
 		t.Errorf("peeked %v", peeked)
 	}

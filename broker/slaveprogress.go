@@ -3,12 +3,12 @@ package broker
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/rocketlog/rocketlog/broker/metadata"
+	"github.com/rocketlog/rocketlog/broker/schedule"
 	"github.com/rocketlog/rocketlog/engine/timer"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -70,7 +70,7 @@ func (s *slaveSync) isProgress(key string) bool {
 
 // copyProgress copies how far delayed messages and timers are delivered.
 func (s *slaveSync) copyProgress(addr string) error {
-	var delays delayOffsetsFile
+	var delays schedule.OffsetsFile
 	_, hasDelays, delaysErr := s.ask(addr, protocol.GetAllDelayOffset, nil, &delays)
 	check, timerErr := s.timerCheckpoint(addr)
 	if err := errors.Join(delaysErr, timerErr); err != nil || !hasDelays && check == nil {
@@ -80,7 +80,7 @@ func (s *slaveSync) copyProgress(addr string) error {
 		return err
 	}
 	if hasDelays {
-		s.b.schedule.takeOver(&delays)
+		s.b.schedule.TakeOver(&delays)
 	}
 	if own := s.b.timers.timer.Load(); own != nil && check != nil {
 		own.Follow(*check)
@@ -118,20 +118,4 @@ func (s *slaveSync) copyTimerCounts(addr string) error {
 	}
 	s.b.timers.takeOver(&counts)
 	return nil
-}
-
-// takeOver makes the master's progress the slave's, which delivers nothing itself.
-func (s *scheduler) takeOver(file *delayOffsetsFile) {
-	s.mu.Lock()
-	changed := !maps.Equal(s.mu.offsets, file.OffsetTable)
-	if changed {
-		s.mu.offsets, s.mu.version, s.mu.dirty = maps.Clone(file.OffsetTable), file.DataVersion, true
-		if s.mu.offsets == nil {
-			s.mu.offsets = map[int32]int64{}
-		}
-	}
-	s.mu.Unlock()
-	if changed {
-		s.armed()
-	}
 }

@@ -104,7 +104,7 @@ func TestProgressWaitsForTheLog(t *testing.T) {
 		offset, _ := slave.offsets.Committed("T", "readers", 0)
 		return offset == 1
 	})
-	if n := slave.schedule.offset(1); n != 0 {
+	if n := slave.schedule.Snapshot().OffsetTable[1]; n != 0 {
 		t.Errorf("delay level 1 is delivered up to %d, and the slave has no delivery", n)
 	}
 	if n, ok := slave.offsets.Committed(message.HalfTopic, transactionGroup, 0); ok {
@@ -116,7 +116,7 @@ func TestProgressWaitsForTheLog(t *testing.T) {
 	slave.await("the progress", func() bool {
 		slave.replication.sync.kick()
 		half, _ := slave.offsets.Committed(message.HalfTopic, transactionGroup, 0)
-		return slave.schedule.offset(1) == 1 && half == 7
+		return slave.schedule.Snapshot().OffsetTable[1] == 1 && half == 7
 	})
 }
 

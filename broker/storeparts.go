@@ -11,6 +11,7 @@ import (
 
 	"github.com/rocketlog/rocketlog/broker/clients"
 	"github.com/rocketlog/rocketlog/broker/metadata"
+	"github.com/rocketlog/rocketlog/broker/schedule"
 	"github.com/rocketlog/rocketlog/broker/subscription"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/engine/timer"
@@ -98,7 +99,7 @@ var stateKinds = map[string]struct {
 	"subscriptionGroup.json": {read: legible[metadata.GroupsFile]}, "consumerOffset.json": {read: legible[metadata.OffsetsFile]},
 	"lmqConsumerOffset.json": {read: legible[metadata.OffsetsFile]}, "consumerFilter.json": {read: legible[subscription.FiltersFile]},
 	"queueLocks.json": {read: legible[clients.LocksFile]}, "timermetrics": {read: legible[timerMetrics]},
-	"delayOffset.json": {read: legible[delayOffsetsFile]}, "consumerOrderInfo.json": {read: legible[ordersFile]},
+	"delayOffset.json": {read: legible[schedule.OffsetsFile]}, "consumerOrderInfo.json": {read: legible[ordersFile]},
 	"messageRequestMode.json": {read: legible[protocol.MessageRequestModeSerializeWrapper]},
 	"autoSwitchRole.json":     {read: func(fsys vfs.FS, name string) error { _, err := readRole(fsys, name); return err }, decides: true},
 }
@@ -170,12 +171,12 @@ type delayProgressPart struct {
 
 // Check implements engine.Part.
 func (p *delayProgressPart) Check(*engine.Store, bool) ([]engine.PartProblem, error) {
-	name := filepath.Join(p.root, delayProgressName)
+	name := filepath.Join(p.root, schedule.ProgressName)
 	b, err := vfs.ReadFile(p.fs, name)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(b) == 0 {
 		return nil, nil
 	}
-	if _, _, ok := parseDelayProgress(b); ok || err != nil {
+	if _, _, ok := schedule.ParseProgress(b); ok || err != nil {
 		return nil, err
 	}
 	return []engine.PartProblem{{

@@ -135,7 +135,7 @@ func fullStore(t *testing.T) *Options {
 	for n := range 2 {
 		_, errLock := b.locks.Lock(fmt.Sprint("g", n), "client", []protocol.MessageQueue{{Topic: "T"}})
 		if err := errors.Join(b.topics.State().Save(), b.groups.State().Save(), b.offsets.State().Save(), b.popper.orders.saver.Save(), errLock,
-			b.assigner.saver.Save(), b.filters.Persist(), b.schedule.rewrite(), b.timers.file.Write(&timerMetrics{})); err != nil {
+			b.assigner.saver.Save(), b.filters.Persist(), b.schedule.Rewrite(), b.timers.file.Write(&timerMetrics{})); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -97,15 +97,18 @@ func (t *transactor) saved(topic string) int64 {
 	return min(max(offset, first), last)
 }
 
+// scanBatch is how many records scan reads at a time.
+const scanBatch = 32
+
 // scan reads a queue's records from one offset to another, until visit has enough. What cannot be read is told to gone, and
 // passed over: one message never keeps the others from being read.
 func (t *transactor) scan(topic string, from, to message.QueueOffset, visit func(message.Record) bool, gone func(from, to message.QueueOffset, cause string)) error {
 	for from < to {
-		t.b.cold.Get(&engine.GetRequest{Topic: topic, QueueID: transactionQueue, Offset: from, MaxMsgs: scheduleBatch}, &t.res)
+		t.b.cold.Get(&engine.GetRequest{Topic: topic, QueueID: transactionQueue, Offset: from, MaxMsgs: scanBatch}, &t.res)
 		start, more := from, true
 		var err error
 		if t.res.Status == engine.Found {
-			err = eachRecord(t.res.Segments, func(r message.Record) {
+			err = message.EachRecord(t.res.Segments, func(r message.Record) {
 				if at := r.QueueOffset(); more && at >= from && at < to {
 					if at > from {
 						gone(from, at, "their records are deleted")

@@ -81,7 +81,7 @@ func (s *bench) messagesIn(topic string, queue int32) (list []message.Record) {
 		if res.Status != engine.Found {
 			s.Fatalf("%s/%d at %d: %v", topic, queue, at, res.Status)
 		}
-		if err := eachRecord(res.Segments, func(r message.Record) { list = append(list, slices.Clone(r)) }); err != nil {
+		if err := message.EachRecord(res.Segments, func(r message.Record) { list = append(list, slices.Clone(r)) }); err != nil {
 			s.Fatal(err)
 		}
 		at = res.NextOffset

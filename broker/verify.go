@@ -11,7 +11,7 @@ func (b *Broker) verifyState() {
 		{b.topics.State().File, b.topics.State().Save}, {b.groups.State().File, b.groups.State().Save},
 		{b.offsets.State().File, b.offsets.State().Save}, {b.popper.orders.saver.File, b.popper.orders.saver.Save},
 		{b.assigner.saver.File, b.assigner.saver.Save}, {b.filters.State(), b.filters.Persist},
-		{b.schedule.file, b.schedule.rewrite},
+		{b.schedule.State(), b.schedule.Rewrite},
 	} {
 		at, damaged, err := part.file.Verify()
 		if err != nil {

@@ -54,7 +54,7 @@ func TestStateFilesAreVerified(t *testing.T) {
 	for name, save := range map[string]func() error{
 		"topics.json": s.topics.State().Save, "subscriptionGroup.json": s.groups.State().Save, "consumerOffset.json": s.offsets.State().Save,
 		"consumerOrderInfo.json": s.popper.orders.saver.Save, "messageRequestMode.json": s.assigner.saver.Save,
-		"consumerFilter.json": s.filters.Persist, "delayOffset.json": s.schedule.rewrite,
+		"consumerFilter.json": s.filters.Persist, "delayOffset.json": s.schedule.Rewrite,
 	} {
 		if err := save(); err != nil {
 			t.Fatal(err)

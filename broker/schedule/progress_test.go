@@ -1,4 +1,4 @@
-package broker
+package schedule
 
 import (
 	"slices"
@@ -15,18 +15,18 @@ import (
 func TestScheduleKilled(t *testing.T) {
 	fsys := vfs.NewCrashFS(1)
 	store := newMemoryStore()
-	const messages = 20 * scheduleBatch
+	const messages = 20 * batchMax
 	for i := range messages {
 		store.delay(1, "T", strconv.Itoa(i), 0)
 	}
 	end := message.PhyOffset(1000)
-	open := func() *scheduler {
+	open := func() *Scheduler {
 		s := newTestScheduler(t, store, time.Second)
 		var err error
-		if s.progress, err = openDelayProgress(fsys, "delayprogress", func() message.PhyOffset { return end }); err != nil {
+		if s.progress, err = openProgress(fsys, "delayprogress", func() message.PhyOffset { return end }); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.load(); err != nil {
+		if err := s.Load(); err != nil {
 			t.Fatal(err)
 		}
 		return s
@@ -62,13 +62,13 @@ func TestStaleDelayProgress(t *testing.T) {
 		store := newMemoryStore()
 		store.delay(1, "T", "x", 0)
 		end := message.PhyOffset(1000)
-		open := func() *scheduler {
+		open := func() *Scheduler {
 			s := newTestScheduler(t, store, time.Second)
 			var err error
-			if s.progress, err = openDelayProgress(fsys, "delayprogress", func() message.PhyOffset { return end }); err != nil {
+			if s.progress, err = openProgress(fsys, "delayprogress", func() message.PhyOffset { return end }); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.load(); err != nil {
+			if err := s.Load(); err != nil {
 				t.Fatal(err)
 			}
 			return s
@@ -101,14 +101,14 @@ func TestStaleDelayProgress(t *testing.T) {
 }
 
 func FuzzDelayProgress(f *testing.F) {
-	f.Add(appendDelayProgress(nil, 17, []int64{1, 2, 3}))
+	f.Add(appendProgress(nil, 17, []int64{1, 2, 3}))
 	f.Add(make([]byte, 16))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		end, offsets, ok := parseDelayProgress(data)
+		end, offsets, ok := ParseProgress(data)
 		if !ok {
 			return
 		}
-		again := appendDelayProgress(nil, end, offsets)
+		again := appendProgress(nil, end, offsets)
 		if !slices.Equal(again, data[:len(again)]) {
 			t.Fatalf("%x is written as %x", data, again)
 		}

@@ -1,4 +1,4 @@
-package broker
+package schedule
 
 import (
 	"encoding/binary"
@@ -11,7 +11,7 @@ import (
 	"github.com/rocketlog/rocketlog/message"
 )
 
-// delayProgress is the file delayprogress, which Java ignores: how far the delay levels are delivered just now. Java's
+// progress is the file delayprogress, which Java ignores: how far the delay levels are delivered just now. Java's
 // delayOffset.json says so too, but it may only be written when the log is on disk, and so lags behind; a broker that is
 // killed would deliver again all that came in between.
 //
@@ -22,14 +22,14 @@ import (
 // Log end is where the deliveries end in the commit log: when the log is shorter, a power loss took some of them, and the
 // file does not count. It is then written anew and synced, before the log grows to where it would count again. CRC is the CRC-32 of all before it. It is written after each batch, to the page cache alone, and
 // lies in one sector, and so is there whole.
-type delayProgress struct {
+type progress struct {
 	file vfs.File
 	end  func() message.PhyOffset // of the commit log
 	buf  []byte
 }
 
-// delayProgressName is the file's name below the store's root.
-const delayProgressName = "delayprogress"
+// ProgressName is the file's name below the store's root.
+const ProgressName = "delayprogress"
 
 const (
 	posDelayLevels  = 8
@@ -40,16 +40,16 @@ const (
 
 var _ = [1]struct{}{}[posDelayOffsets-posDelayLevels-4]
 
-// openDelayProgress opens or makes the file.
-func openDelayProgress(fsys vfs.FS, name string, end func() message.PhyOffset) (*delayProgress, error) {
+// openProgress opens or makes the file.
+func openProgress(fsys vfs.FS, name string, end func() message.PhyOffset) (*progress, error) {
 	f, err := fsys.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	return &delayProgress{file: f, end: end}, nil
+	return &progress{file: f, end: end}, nil
 }
 
-func appendDelayProgress(dst []byte, logEnd message.PhyOffset, offsets []int64) []byte {
+func appendProgress(dst []byte, logEnd message.PhyOffset, offsets []int64) []byte {
 	start := len(dst)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(logEnd))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(offsets)))
@@ -59,8 +59,8 @@ func appendDelayProgress(dst []byte, logEnd message.PhyOffset, offsets []int64) 
 	return binary.BigEndian.AppendUint32(dst, crc32.ChecksumIEEE(dst[start:]))
 }
 
-// parseDelayProgress reads what appendDelayProgress wrote; ok is false for other bytes.
-func parseDelayProgress(b []byte) (logEnd message.PhyOffset, offsets []int64, ok bool) {
+// ParseProgress reads what appendProgress wrote; ok is false for other bytes.
+func ParseProgress(b []byte) (logEnd message.PhyOffset, offsets []int64, ok bool) {
 	if len(b) < posDelayOffsets+4 {
 		return 0, nil, false
 	}
@@ -85,13 +85,13 @@ func parseDelayProgress(b []byte) (logEnd message.PhyOffset, offsets []int64, ok
 
 // read returns the offsets of the levels from 1 on, none when the file does not count; stale is true when a power loss took
 // what it speaks of.
-func (p *delayProgress) read() (offsets []int64, stale bool, err error) {
+func (p *progress) read() (offsets []int64, stale bool, err error) {
 	b := make([]byte, 512)
 	n, err := p.file.ReadAt(b, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, false, err
 	}
-	logEnd, offsets, ok := parseDelayProgress(b[:n])
+	logEnd, offsets, ok := ParseProgress(b[:n])
 	switch {
 	case !ok:
 		return nil, false, nil
@@ -102,13 +102,13 @@ func (p *delayProgress) read() (offsets []int64, stale bool, err error) {
 }
 
 // write notes the offsets of the levels from 1 on. All deliveries that they speak of are in the log.
-func (p *delayProgress) write(offsets []int64) error {
-	p.buf = appendDelayProgress(p.buf[:0], p.end(), offsets[:min(len(offsets), delayLevelsMax)])
+func (p *progress) write(offsets []int64) error {
+	p.buf = appendProgress(p.buf[:0], p.end(), offsets[:min(len(offsets), delayLevelsMax)])
 	_, err := p.file.WriteAt(p.buf, 0)
 	return err
 }
 
 // replace is write that no crash takes back: what was there is never read again.
-func (p *delayProgress) replace(offsets []int64) error {
+func (p *progress) replace(offsets []int64) error {
 	return errors.Join(p.write(offsets), p.file.Sync())
 }

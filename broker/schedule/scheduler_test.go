@@ -1,146 +1,36 @@
-package broker
+package schedule
 
 import (
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/broker/state/statetest"
-	"github.com/rocketlog/rocketlog/engine"
+	"github.com/rocketlog/rocketlog/internal/golden"
 	"github.com/rocketlog/rocketlog/internal/histories"
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
 
 // emptyStore has nothing.
-type emptyStore struct{ scheduleStore }
+type emptyStore struct{ Store }
 
 func (emptyStore) MinOffset(string, int32) message.QueueOffset { return 0 }
+
 func (emptyStore) MaxOffset(string, int32) message.QueueOffset { return 1 << 40 }
 
-// memoryStore holds the schedule topic in memory and takes what is delivered.
-type memoryStore struct {
-	mu        sync.Mutex
-	queues    map[int32][]memoryEntry
-	delivered []deliveredMessage
-	refuse    error
-	flushed   int // deliveries that are on disk
-	gets      int
-}
-
-type memoryEntry struct {
-	due    int64
-	record []byte
-}
-
-type deliveredMessage struct {
-	topic string
-	queue int32
-	body  string
-	at    int64
-}
-
-func newMemoryStore() *memoryStore { return &memoryStore{queues: map[int32][]memoryEntry{}} }
-
-// delay stores a message at a level.
-func (s *memoryStore) delay(level int32, topic, body string, delay time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m := message.Message{
-		Topic: message.ScheduleTopic, QueueID: level - 1, Body: []byte(body), StoreTimestamp: time.Now().UnixMilli(),
-		QueueOffset: message.QueueOffset(len(s.queues[level-1])),
-	}
-	if topic != "" {
-		m.Properties = message.AppendProperty(message.AppendProperty(nil, message.PropertyRealTopic, topic), message.PropertyRealQueueID, "3")
-	}
-	b := make([]byte, m.RecordSize())
-	message.EncodeRecord(b, &m, message.BodyCRC(m.Body))
-	s.queues[level-1] = append(s.queues[level-1], memoryEntry{time.Now().Add(delay).UnixMilli(), b})
-}
-
-func (s *memoryStore) Get(req *engine.GetRequest, res *engine.GetResult) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.gets++
-	q := s.queues[req.QueueID]
-	res.Status, res.NextOffset, res.Segments = engine.NoMatchedMessage, req.Offset, nil
-	res.MaxOffset = message.QueueOffset(len(q))
-	if req.Offset >= res.MaxOffset {
-		res.Status = engine.OffsetOverflowOne
-		return
-	}
-	for _, e := range q[req.Offset:] {
-		if len(res.Segments) == req.MaxMsgs {
-			break
-		}
-		res.NextOffset++
-		if !req.Filter.MatchTags(e.due) {
-			continue
-		}
-		res.Status = engine.Found
-		res.Segments = append(res.Segments, e.record)
-	}
-}
-
-func (s *memoryStore) PutAsync(m *message.Message, done engine.Completion) {
-	s.mu.Lock()
-	r := engine.PutResult{Status: engine.PutOK}
-	if s.refuse != nil {
-		r = engine.PutResult{Status: engine.ServiceNotAvailable, Err: s.refuse}
-	} else {
-		s.delivered = append(s.delivered, deliveredMessage{m.Topic, m.QueueID, string(m.Body), time.Now().UnixMilli()})
-	}
-	s.mu.Unlock()
-	done.PutDone(r)
-}
-
-func (s *memoryStore) Flush() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.flushed = len(s.delivered)
-	return nil
-}
-
-// end is where the log ends, as if a message were a byte.
-func (s *memoryStore) end() message.PhyOffset {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return message.PhyOffset(len(s.delivered))
-}
-
-// lose is a power loss, and returns what it took.
-func (s *memoryStore) lose() []deliveredMessage {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	lost := slices.Clone(s.delivered[s.flushed:])
-	s.delivered = s.delivered[:s.flushed]
-	return lost
-}
-
-func (s *memoryStore) MinOffset(string, int32) message.QueueOffset { return 0 }
-
-func (s *memoryStore) MaxOffset(_ string, queue int32) message.QueueOffset {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return message.QueueOffset(len(s.queues[queue]))
-}
-
-func (s *memoryStore) taken() []deliveredMessage {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.delivered)
-}
-
-func newTestScheduler(t *testing.T, store scheduleStore, levels ...time.Duration) *scheduler {
+func newTestScheduler(t *testing.T, store Store, levels ...time.Duration) *Scheduler {
 	f, _ := statetest.File(t, "delayOffset.json")
-	s := newScheduler(f, levels, time.Now, slog.New(slog.DiscardHandler), func() {})
+	s := New(f, levels, time.Now, slog.New(slog.DiscardHandler), func() {})
 	s.store = store
 	return s
 }
@@ -151,18 +41,18 @@ func TestScheduleDelivers(t *testing.T) {
 		store := newMemoryStore()
 		levels := []time.Duration{time.Second, 10 * time.Second, time.Hour}
 		s := newTestScheduler(t, store, levels...)
-		if err := s.load(); err != nil {
+		if err := s.Load(); err != nil {
 			t.Fatal(err)
 		}
-		s.start()
-		defer s.close()
+		s.Start()
+		defer s.Close()
 		due := map[string]int64{}
 		for i := range 300 {
 			level := rand.Int32N(3) + 1
 			body := fmt.Sprintf("%d-%d", level, i)
 			store.delay(level, "orders", body, levels[level-1])
 			due[body] = time.Now().Add(levels[level-1]).UnixMilli()
-			s.arrived()
+			s.Arrived()
 			time.Sleep(time.Duration(rand.IntN(500)) * time.Millisecond)
 		}
 		time.Sleep(2 * time.Hour)
@@ -192,10 +82,10 @@ func TestScheduleSleeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newMemoryStore()
 		s := newTestScheduler(t, store, time.Second, time.Hour)
-		s.start()
-		defer s.close()
+		s.Start()
+		defer s.Close()
 		store.delay(2, "orders", "x", time.Hour)
-		s.arrived()
+		s.Arrived()
 		synctest.Wait()
 		store.mu.Lock()
 		before := store.gets
@@ -215,13 +105,13 @@ func TestScheduleFailures(t *testing.T) {
 		store := newMemoryStore()
 		store.refuse = errors.New("the disk is full")
 		s := newTestScheduler(t, store, time.Second)
-		s.start()
-		defer s.close()
+		s.Start()
+		defer s.Close()
 		store.delay(1, "orders", "a", time.Second)
 		store.delay(1, "", "poison", time.Second)
 		store.delay(1, message.HalfTopic, "half", time.Second)
 		store.delay(1, "orders", "b", time.Second)
-		s.arrived()
+		s.Arrived()
 		time.Sleep(10*time.Second + 500*time.Millisecond) // between two tries
 		if len(store.taken()) != 0 || s.offset(1) != 0 {
 			t.Fatalf("delivered to a full disk, or passed over: offset %d", s.offset(1))
@@ -245,11 +135,11 @@ func TestScheduleClockSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newMemoryStore()
 		s := newTestScheduler(t, store, time.Minute, time.Minute)
-		s.start()
-		defer s.close()
+		s.Start()
+		defer s.Close()
 		store.delay(1, "orders", "x", time.Hour)
 		store.delay(2, "orders", "y", time.Minute+time.Second) // one that is set back by a second makes nothing come early
-		s.arrived()
+		s.Arrived()
 		synctest.Wait()
 		if got := store.taken(); len(got) != 1 || got[0].body != "x" {
 			t.Fatalf("%v came at once", got)
@@ -295,36 +185,36 @@ func scheduleHistory(t *testing.T, rng *rand.Rand) {
 			last[level] = max(last[level], n)
 		}
 	}
-	var s *scheduler
+	var s *Scheduler
 	open := func() {
-		s = newScheduler(state.NewFile(fsys, f.Name()), historySchedule, time.Now, slog.New(slog.DiscardHandler), func() {})
+		s = New(state.NewFile(fsys, f.Name()), historySchedule, time.Now, slog.New(slog.DiscardHandler), func() {})
 		s.store = store
 		var err error
-		if s.progress, err = openDelayProgress(fsys, "/store/delayprogress", store.end); err != nil {
+		if s.progress, err = openProgress(fsys, "/store/delayprogress", store.end); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.load(); err != nil {
+		if err := s.Load(); err != nil {
 			t.Fatal(err)
 		}
-		s.start()
+		s.Start()
 	}
 	open()
 	counts := make([]int, len(historySchedule)+1)
 	for range 100 {
 		switch rng.IntN(12) {
 		case 0:
-			if err := s.persist(); err != nil {
+			if err := s.Persist(); err != nil {
 				t.Fatal(err)
 			}
 		case 1:
 			next := fsys.Kill()
-			s.close()
+			s.Close()
 			fsys = next
 			kills++
 			open()
 		case 2: // of what was delivered only that stays which was on disk
 			synctest.Wait()
-			s.close()
+			s.Close()
 			judge()
 			fsys = fsys.Crash(rng.Uint64())
 			for _, m := range store.lose() {
@@ -334,20 +224,20 @@ func scheduleHistory(t *testing.T, rng *rand.Rand) {
 			losses++
 			open()
 		default:
-			for range rng.IntN(2 * scheduleBatch) {
+			for range rng.IntN(2 * batchMax) {
 				level := 1 + rng.Int32N(int32(len(historySchedule)))
 				counts[level]++
 				body := fmt.Sprintf("%d-%d", level, counts[level])
 				due[body] = time.Now().Add(historySchedule[level-1]).UnixMilli()
 				store.delay(level, "orders", body, historySchedule[level-1])
 			}
-			s.arrived()
+			s.Arrived()
 			time.Sleep(time.Duration(rng.IntN(3000)) * time.Millisecond)
 		}
 		judge()
 	}
 	time.Sleep(time.Minute)
-	s.close()
+	s.Close()
 	judge()
 	again := 0
 	for body := range due {
@@ -356,19 +246,25 @@ func scheduleHistory(t *testing.T, rng *rand.Rand) {
 		}
 		again += max(seen[body]-1, 0)
 	}
-	if most := kills * scheduleBatch; losses == 0 && again > most {
+	if most := kills * batchMax; losses == 0 && again > most {
 		t.Errorf("%d deliveries are repeated, %d kills may repeat %d", again, kills, most)
 	}
 }
 
-func TestDelayLevels(t *testing.T) {
-	levels, err := parseDelayLevels(defaultDelayLevels)
-	if err != nil || !slices.Equal(levels, engine.DefaultDelayLevels) {
-		t.Errorf("%v, %v", levels, err)
+// Java's file loads, and what is saved again means the same.
+func TestGoldenDelayOffsets(t *testing.T) {
+	f := state.NewFile(vfs.OS, filepath.Join(golden.Store(t, golden.Clean), "config", "delayOffset.json"))
+	s := New(f, nil, time.Now, slog.New(slog.DiscardHandler), func() {})
+	s.store = emptyStore{}
+	if err := s.Load(); err != nil || s.Snapshot().OffsetTable[1] == 0 {
+		t.Fatalf("loaded %+v, %v", s.Snapshot(), err)
 	}
-	for _, text := range []string{"1", "s", "1x", "1s -2s", "1s 2.5s", "99999999999s"} {
-		if _, err := parseDelayLevels(text); err == nil {
-			t.Errorf("%q is taken", text)
-		}
+	want := statetest.JSON(t, f)
+	again := state.NewFile(vfs.OS, filepath.Join(t.TempDir(), "again.json"))
+	if err := again.Write(s.Snapshot()); err != nil {
+		t.Fatal(err)
+	}
+	if got := statetest.JSON(t, again); !reflect.DeepEqual(want, got) {
+		t.Errorf("saved again it differs\n%s", statetest.Difference(want, got, ""))
 	}
 }
