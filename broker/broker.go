@@ -192,9 +192,8 @@ func (b *Broker) open(o *Options) error {
 		b.popper.waits.Close()
 		return err
 	}
-	b.sender = newSender(b, o, len(levels))
 	b.cold = newColdReads(b, o)
-	b.sender.gate.observe = b.cold.pace.observe
+	b.sender = newSender(b, o, len(levels))
 	b.puller = newPuller(b, b.holds, b.cold)
 	b.registrar = newRegistrar(b)
 	b.acting = newActing(b, o)

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/flow"
 	"github.com/rocketlog/rocketlog/broker/longpoll"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/message"
@@ -25,11 +26,11 @@ const (
 
 // coldReads serve the pulls and pops whose messages are not in memory. The goroutine that reads a connection must not wait
 // for them: a page fault keeps it, and the processor it runs on, from all others for as long as the device takes. Such
-// requests wait in a queue for a few readers, which take turns at the pace of coldPace and read by system calls.
+// requests wait in a queue for a few readers, which take turns at the pace of flow.Pace and read by system calls.
 type coldReads struct {
 	b        *Broker
-	pace     *coldPace
-	quota    *coldQuota
+	pace     *flow.Pace
+	quota    *flow.Quota
 	patience time.Duration
 	queue    chan coldRequest // in the order in which they came
 	held     atomic.Int64     // pulls of groups beyond their threshold
@@ -61,7 +62,7 @@ func (s *coldState) cold() *coldState { return s }
 func (s *coldState) hotOnly() bool { return s.coldLoads < coldLoadsMax }
 
 func newColdReads(b *Broker, o *Options) *coldReads {
-	return &coldReads{b: b, pace: newColdPace(b.now), quota: newColdQuota(b.now), patience: coldPatience, queue: make(chan coldRequest, o.MaxColdPulls)}
+	return &coldReads{b: b, pace: flow.NewPace(b.now), quota: flow.NewQuota(b.now), patience: coldPatience, queue: make(chan coldRequest, o.MaxColdPulls)}
 }
 
 func (c *coldReads) start() {
@@ -83,8 +84,10 @@ func (c *coldReads) take(d coldRequest) error {
 		state.coldUntil = now.Add(c.patience)
 	}
 	_, _, group := d.from()
-	if used, all, exceeded := c.quota.exceeded(group, o); exceeded && !state.coldHeld {
-		return c.restrain(d, o, used, all)
+	if o.ColdDataFlowControlEnable && !state.coldHeld {
+		if used, all, exceeded := c.quota.Exceeded(group, o.CgColdReadThreshold, o.GlobalColdReadThreshold); exceeded {
+			return c.restrain(d, o, used, all)
+		}
 	}
 	select {
 	case c.queue <- d:
@@ -102,7 +105,7 @@ func (c *coldReads) restrain(d coldRequest, o *Options, used, all int64) error {
 	if c.held.Load() >= int64(o.MaxColdPulls) || !d.restrained() {
 		c.refused.Add(1)
 		return refuse(protocol.SystemBusy, "[COLD_QUOTA]This consumer group is reading cold data. It has been flow control: "+
-			"it read %d bytes from disk in %v, and all groups %d; %d and %d are allowed", used, coldQuotaWindow, all, o.CgColdReadThreshold, o.GlobalColdReadThreshold)
+			"it read %d bytes from disk in %v, and all groups %d; %d and %d are allowed", used, flow.QuotaWindow, all, o.CgColdReadThreshold, o.GlobalColdReadThreshold)
 	}
 	c.held.Add(1)
 	state := d.cold()
@@ -167,12 +170,12 @@ func (c *coldReads) serve(d coldRequest) {
 		return
 	}
 	state := d.cold()
-	for wait := c.pace.delay(); wait > 0; wait = c.pace.delay() {
+	for wait := c.pace.Delay(); wait > 0; wait = c.pace.Delay() {
 		if !c.b.now().Before(state.coldUntil) {
 			c.delayed.Add(1)
-			s := c.pace.state()
+			s := c.pace.State()
 			answerCold(d, d.later(fmt.Sprintf("[COLD_PACE]messages that must be read from disk are given out at %d bytes/s: those that are sent wait %v for the disk, and %v without such reads",
-				s.rate, s.busy.Round(time.Microsecond), s.calm.Round(time.Microsecond))))
+				s.Rate, s.Busy.Round(time.Microsecond), s.Calm.Round(time.Microsecond))))
 			return
 		}
 		if !c.sleep(wait) {
@@ -181,8 +184,8 @@ func (c *coldReads) serve(d coldRequest) {
 		}
 	}
 	bytes, err := c.b.store.LoadCold(&state.get)
-	c.pace.spend(bytes)
-	c.quota.spend(group, bytes)
+	c.pace.Spend(bytes)
+	c.quota.Spend(group, bytes)
 	if state.coldLoads++; err != nil {
 		state.coldLoads = coldLoadsMax // the read says what is wrong
 	}
@@ -202,7 +205,7 @@ func (c *coldReads) Get(req *engine.GetRequest, res *engine.GetResult) {
 		next.Offset = res.NextOffset
 		res.Release()
 		bytes, err := c.b.store.LoadCold(&next)
-		c.pace.spend(bytes)
+		c.pace.Spend(bytes)
 		if err != nil {
 			break // the read says what is wrong
 		}
@@ -214,7 +217,7 @@ func (c *coldReads) Get(req *engine.GetRequest, res *engine.GetResult) {
 // recordAt is the store's RecordAt, as Get.
 func (c *coldReads) recordAt(at message.PhyOffset) (engine.Ref, error) {
 	if bytes, _ := c.b.store.LoadColdAt(at); bytes > 0 { // the read says what is wrong
-		c.pace.spend(bytes)
+		c.pace.Spend(bytes)
 	}
 	return c.b.store.RecordAt(at)
 }

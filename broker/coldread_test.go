@@ -7,9 +7,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/flow"
 	"github.com/rocketlog/rocketlog/internal/mappedfile"
 	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
@@ -117,7 +117,7 @@ func TestColdPullsAreBounded(t *testing.T) {
 func TestColdQuotaRefusesPushConsumers(t *testing.T) {
 	s, _ := startCold(t, 300, func(o *Options) { o.ColdDataFlowControlEnable, o.CgColdReadThreshold = true, 1 })
 	now := s.now()
-	s.cold.quota.now = func() time.Time { return now } // one window, however slow the machine is
+	s.cold.quota = flow.NewQuota(func() time.Time { return now }) // one window, however slow the machine is
 	s.heartbeat(s.client, "me", "readers", protocol.Clustering, 1, "Cold", "*")
 	if p := s.pull(pullHeader("readers", "Cold", 0, 0)); len(p.records) == 0 {
 		t.Fatalf("the first pull: %d %q", p.Code, p.Remark)
@@ -132,92 +132,13 @@ func TestColdQuotaRefusesPushConsumers(t *testing.T) {
 	}
 }
 
-func TestColdQuota(t *testing.T) {
-	now := time.Unix(1000, 0)
-	q := newColdQuota(func() time.Time { return now })
-	o := &Options{ColdDataFlowControlEnable: true, CgColdReadThreshold: 100, GlobalColdReadThreshold: 150}
-	exceeded := func(group string) bool { _, _, e := q.exceeded(group, o); return e }
-	q.spend("a", 99)
-	if exceeded("a") {
-		t.Error("a has 1 byte left")
-	}
-	q.spend("a", 1)
-	if !exceeded("a") || exceeded("b") {
-		t.Error("a alone has had all it may")
-	}
-	q.spend("b", 50)
-	if !exceeded("b") || exceeded("c") {
-		t.Error("all groups that read have had all they may; one that did not may begin, as in Java")
-	}
-	now = now.Add(coldQuotaWindow)
-	if exceeded("a") || exceeded("b") {
-		t.Error("a new window has begun")
-	}
-	o.ColdDataFlowControlEnable = false
-	q.spend("a", 1000)
-	if exceeded("a") {
-		t.Error("it is switched off")
-	}
-}
-
-// A disk whose syncs take longer the more is read from it: cold reads are slowed down until messages wait no longer than
-// twice what they wait without, go on at any rate, and go faster when the disk does.
-func TestColdPaceFollowsTheDisk(t *testing.T) {
-	for name, disk := range map[string]struct {
-		wait             func(readRate float64) time.Duration
-		rateMin, rateMax float64 // of reads in the last seconds, in MiB/s
-	}{
-		"not troubled": {func(float64) time.Duration { return 2 * time.Millisecond }, 300, 1 << 10},
-		"shared": { // waits double at 50 MiB/s
-			func(rate float64) time.Duration {
-				return time.Duration((1 + rate/50) * float64(4*time.Millisecond))
-			}, 20, 80},
-		"hopeless": { // any read hurts
-			func(rate float64) time.Duration {
-				if rate > 0 {
-					return 100 * time.Millisecond
-				}
-				return 4 * time.Millisecond
-			}, 0.5, 2},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				p := newColdPace(time.Now)
-				for range 100 { // producers alone
-					p.observe(disk.wait(0))
-					time.Sleep(10 * time.Millisecond)
-				}
-				time.Sleep(2 * coldQuiet)
-				const step = 10 * time.Millisecond
-				var read, recent float64
-				for tick := range 1500 {
-					for p.delay() == 0 {
-						p.spend(64 << 10)
-						read += 64.0 / 1024
-						recent += 64.0 / 1024
-					}
-					recent *= 0.9 // a tenth of what is read in a second
-					p.observe(disk.wait(recent * 10))
-					time.Sleep(step)
-					if tick == 999 {
-						read = 0
-					}
-				}
-				if rate := read / 5; rate < disk.rateMin || rate > disk.rateMax {
-					t.Errorf("%.1f MiB/s were read, want %v to %v; %+v", rate, disk.rateMin, disk.rateMax, p.state())
-				}
-			})
-		})
-	}
-}
-
 // A pull that has waited as long as it may is told why, and to ask again.
 func TestColdPullIsPutOff(t *testing.T) {
 	s, _ := startCold(t, 10, nil)
 	now := s.now()
-	s.cold.pace.now = func() time.Time { return now } // the bucket never fills
-	s.cold.pace.spend(1 << 30)
-	s.cold.pace.observe(123 * time.Millisecond)
+	s.cold.pace = flow.NewPace(func() time.Time { return now }) // the bucket never fills
+	s.cold.pace.Spend(1 << 30)
+	s.cold.pace.Observe(123 * time.Millisecond)
 	s.cold.patience = 50 * time.Millisecond
 	begin := time.Now()
 	p := s.pull(pullHeader("readers", "Cold", 0, 3))
@@ -300,8 +221,8 @@ func TestColdTimers(t *testing.T) {
 func TestColdPopIsPutOff(t *testing.T) {
 	s, _ := startCold(t, 10, nil)
 	now := s.now()
-	s.cold.pace.now = func() time.Time { return now } // the bucket never fills
-	s.cold.pace.spend(1 << 30)
+	s.cold.pace = flow.NewPace(func() time.Time { return now }) // the bucket never fills
+	s.cold.pace.Spend(1 << 30)
 	s.cold.patience = 50 * time.Millisecond
 	resp := s.call(protocol.PopMessage, popHeader("Cold"), nil)
 	s.wantCode(resp, protocol.PollingTimeout)

@@ -36,7 +36,7 @@ func TestSyncFlush(t *testing.T) {
 	}
 	wg.Wait()
 	s.dispatched("orders", 1, senders*each)
-	if n := s.sender.gate.pending.Load(); n != 0 {
+	if n := s.sender.gate.Waiting(); n != 0 {
 		t.Errorf("%d puts are pending after all are answered", n)
 	}
 	if end := s.store.MaxPhyOffset(); s.store.FlushedOffset() < end {
@@ -79,7 +79,7 @@ func TestPendingPutsAreBounded(t *testing.T) {
 			codes <- resp.ResponseCode()
 		}()
 	}
-	s.await("three puts to wait for the disk", func() bool { return s.sender.gate.pending.Load() == 3 })
+	s.await("three puts to wait for the disk", func() bool { return s.sender.gate.Waiting() == 3 })
 	resp := s.call(protocol.SendMessageV2, v2{sendHeader("orders", 0)}, []byte("x"))
 	s.wantCode(resp, protocol.SystemBusy)
 	if !strings.Contains(resp.Remark, "3 messages wait for the disk, at most 3 may") {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/flow"
 	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/engine"
@@ -29,12 +30,12 @@ type sender struct {
 	levels   int32  // delay levels there are
 	waits    bool   // puts wait for the disk or for slaves
 
-	gate putGate // of the puts that wait
+	gate *flow.Gate // of the puts that wait
 }
 
 func newSender(b *Broker, o *Options, levels int) *sender {
 	s := &sender{b: b, region: []byte(o.RegionID), traceOn: o.TraceOn, levels: int32(levels), waits: o.FlushDiskType == "SYNC_FLUSH" || o.waitsForSlaves()}
-	s.gate.limit, s.gate.patience, s.gate.now = int64(o.MaxPendingPuts), time.Duration(o.MaxPutWait)*time.Millisecond, b.now
+	s.gate = flow.NewGate(o.MaxPendingPuts, time.Duration(o.MaxPutWait)*time.Millisecond, b.now, b.cold.pace.Observe)
 	var p message.Properties
 	p = message.AppendProperty(p, message.PropertyRegion, o.RegionID)
 	p = message.AppendProperty(p, message.PropertyTraceOn, strconv.FormatBool(o.TraceOn))
@@ -63,7 +64,7 @@ type sending struct {
 	ids       []byte
 	messages  int64
 	bytes     int64
-	entered   admittance // if puts wait
+	entered   flow.Place // if puts wait
 	out       int64      // TIMER_OUT_MS of a message that waits for a time; 0: it does not
 }
 
@@ -96,7 +97,7 @@ func (s *sender) handle(conn *remoting.Conn, req *remoting.Command, mayWait bool
 	}
 	defer t.Leave()
 	if s.waits {
-		d.entered = s.gate.enter()
+		d.entered = s.gate.Enter()
 	}
 	// From here on d is the completion's: it may be answered, freed and in use again when the put returns.
 	if d.header.Batch {
@@ -166,8 +167,8 @@ func (s *sender) admit() error {
 	if s.b.isSlave() {
 		return errSlavePuts
 	}
-	if err := s.gate.admit(); err != nil {
-		return err
+	if err := s.gate.Admit(); err != nil {
+		return refuse(protocol.SystemBusy, "%v", err)
 	}
 	if start := s.b.options().StartAcceptSendRequestTimeStamp; start > 0 && s.b.now().UnixMilli() < start {
 		return refuse(protocol.SystemError, "broker unable to service, until %s", time.UnixMilli(start).Format(time.DateTime))
@@ -395,7 +396,7 @@ func delayed(m *message.Message, level int32, timer bool) []byte {
 func (d *sending) PutDone(r engine.PutResult) {
 	s := d.s
 	if s.waits {
-		s.gate.leave(d.entered)
+		s.gate.Leave(d.entered)
 	}
 	if r.Status.Stored() {
 		d.count(r)

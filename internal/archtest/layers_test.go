@@ -42,6 +42,7 @@ var rules = []rule{
 	{layer: 2, pkg: "internal/mappedfile", uses: []string{"internal/vfs", "internal/invariants"}},
 	{layer: 2, pkg: "remoting/acl", uses: []string{"remoting"}},
 	{layer: 2, pkg: "broker/filter", uses: []string{"message"}},
+	{layer: 2, pkg: "broker/flow"},
 	{layer: 2, pkg: "broker/pop", uses: []string{"message"}},
 	{layer: 2, pkg: "broker/state", uses: []string{"internal/vfs", "remoting/protocol"}},
 	{layer: 2, pkg: "broker/stats", uses: []string{"message"}},

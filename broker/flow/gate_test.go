@@ -1,4 +1,4 @@
-package broker
+package flow
 
 import (
 	"strings"
@@ -10,37 +10,37 @@ import (
 
 func TestPutGate(t *testing.T) {
 	now := time.Unix(1000, 0)
-	g := &putGate{limit: 3, patience: time.Second, now: func() time.Time { return now }}
+	g := NewGate(3, time.Second, func() time.Time { return now }, func(time.Duration) {})
 	admitted := func() {
 		t.Helper()
-		if err := g.admit(); err != nil {
+		if err := g.Admit(); err != nil {
 			t.Errorf("refused: %v", err)
 		}
 	}
 	refused := func(words string) {
 		t.Helper()
-		if err := g.admit(); err == nil || !strings.Contains(err.Error(), words) {
+		if err := g.Admit(); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("error %v, want %s", err, words)
 		}
 	}
 	admitted()
-	first := g.enter()
+	first := g.Enter()
 	now = now.Add(time.Second)
 	admitted()
-	second := g.enter()
+	second := g.Enter()
 	now = now.Add(time.Millisecond)
 	refused("[PUT_WAIT]system busy, start flow control for a while: messages wait 1.001s for disk and slaves, at most 1s is acceptable; 2 messages wait")
-	g.leave(first)
+	g.Leave(first)
 	refused("messages wait 1.001s for disk and slaves, at most 1s is acceptable; 1 messages wait")
 	now = now.Add(time.Millisecond)
-	g.leave(second)
+	g.Leave(second)
 	admitted() // nothing waits, whatever was
-	third := g.enter()
+	third := g.Enter()
 	admitted() // and what was measured before that is forgotten
-	g.enter()
-	g.enter()
+	g.Enter()
+	g.Enter()
 	refused("[PENDING_PUTS]system busy, start flow control for a while: 3 messages wait for the disk, at most 3 may")
-	g.leave(third)
+	g.Leave(third)
 	admitted()
 }
 
@@ -58,9 +58,9 @@ func TestPutGateKeepsWaitsBounded(t *testing.T) {
 		"slow and narrow": {100 * time.Millisecond, 50, 0.2},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			g := &putGate{limit: 100_000, patience: time.Second, now: time.Now}
+			g := NewGate(100_000, time.Second, time.Now, func(time.Duration) {})
 			var mu sync.Mutex
-			var queue []admittance
+			var queue []Place
 			stop := make(chan struct{})
 			var worst time.Duration
 			go func() {
@@ -77,7 +77,7 @@ func TestPutGateKeepsWaitsBounded(t *testing.T) {
 					}
 					for _, entered := range queue[:n] {
 						worst = max(worst, time.Since(entered.at))
-						g.leave(entered)
+						g.Leave(entered)
 					}
 					queue = queue[n:]
 					mu.Unlock()
@@ -86,10 +86,10 @@ func TestPutGateKeepsWaitsBounded(t *testing.T) {
 			offered, admitted := 0, 0
 			for range 10_000 { // 2000 a second
 				offered++
-				if g.admit() == nil {
+				if g.Admit() == nil {
 					admitted++
 					mu.Lock()
-					queue = append(queue, g.enter())
+					queue = append(queue, g.Enter())
 					mu.Unlock()
 				}
 				time.Sleep(500 * time.Microsecond)

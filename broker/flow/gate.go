@@ -1,13 +1,12 @@
-package broker
+package flow
 
 import (
+	"fmt"
 	"sync/atomic"
 	"time"
-
-	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
 
-// A putGate admits puts that wait for the disk or for slaves, by how long such puts are seen to wait (where Java's
+// A Gate admits puts that wait for the disk or for slaves, by how long such puts are seen to wait (where Java's
 // BrokerFastFailure cuts requests off after a fixed 200 ms in a queue, while a sync may take 5 s). A put that would be
 // answered after its producer has given up is refused at once: the producer would send it again, and both be stored.
 //
@@ -16,7 +15,7 @@ import (
 // acceptable, so that a queue stands, what the last one waited by its place in the queue, for the place that comes now:
 // the other two tell of a queue that grows too late. As one sync serves all that wait at its begin, the third is no measure
 // while nothing stands. When nothing waits any more all is forgotten, and the next put measures anew.
-type putGate struct {
+type Gate struct {
 	limit    int64         // puts that wait at most
 	patience time.Duration // what a put may have to expect
 	now      func() time.Time
@@ -28,15 +27,24 @@ type putGate struct {
 	lastRank atomic.Int64 // and its place among those that waited when it came, from 1
 }
 
-// admittance is one put between enter and leave.
-type admittance struct {
+// NewGate returns a gate that admits limit puts at most, as long as none has to expect more than patience. observe is told how
+// long each put that was answered has waited.
+func NewGate(limit int, patience time.Duration, now func() time.Time, observe func(wait time.Duration)) *Gate {
+	return &Gate{limit: int64(limit), patience: patience, now: now, observe: observe}
+}
+
+// Waiting is how many puts wait.
+func (g *Gate) Waiting() int64 { return g.pending.Load() }
+
+// A Place is that of one put between Enter and Leave.
+type Place struct {
 	at   time.Time
 	rank int64
 }
 
-// enter takes a put in.
-func (g *putGate) enter() admittance {
-	a := admittance{g.now(), g.pending.Add(1)}
+// Enter takes a put in.
+func (g *Gate) Enter() Place {
+	a := Place{g.now(), g.pending.Add(1)}
 	if a.rank == 1 {
 		g.lastWait.Store(0)
 		g.lastDone.Store(a.at.UnixNano())
@@ -44,20 +52,18 @@ func (g *putGate) enter() admittance {
 	return a
 }
 
-// leave takes out a put that is answered.
-func (g *putGate) leave(a admittance) {
+// Leave takes out a put that is answered.
+func (g *Gate) Leave(a Place) {
 	now := g.now()
 	g.lastWait.Store(int64(now.Sub(a.at)))
-	if g.observe != nil {
-		g.observe(now.Sub(a.at))
-	}
+	g.observe(now.Sub(a.at))
 	g.lastRank.Store(a.rank)
 	g.lastDone.Store(now.UnixNano())
 	g.pending.Add(-1)
 }
 
 // wait is what a put that comes now has to expect, and how many wait already.
-func (g *putGate) wait() (expected time.Duration, pending int64) {
+func (g *Gate) wait() (expected time.Duration, pending int64) {
 	if pending = g.pending.Load(); pending == 0 {
 		return 0, 0
 	}
@@ -70,16 +76,16 @@ func (g *putGate) wait() (expected time.Duration, pending int64) {
 	return expected, pending
 }
 
-// admit refuses a put that would wait too long or be one too many, and says which, with the numbers.
-func (g *putGate) admit() error {
+// Admit refuses a put that would wait too long or be one too many, and says which, with the numbers.
+func (g *Gate) Admit() error {
 	expected, pending := g.wait()
 	switch {
 	case pending >= g.limit:
-		return refuse(protocol.SystemBusy,
+		return fmt.Errorf(
 			"[PENDING_PUTS]system busy, start flow control for a while: %d messages wait for the disk, at most %d may; they wait %v",
 			pending, g.limit, expected.Round(time.Millisecond))
 	case expected > g.patience:
-		return refuse(protocol.SystemBusy,
+		return fmt.Errorf(
 			"[PUT_WAIT]system busy, start flow control for a while: messages wait %v for disk and slaves, at most %v is acceptable; %d messages wait",
 			expected.Round(time.Millisecond), g.patience, pending)
 	}
