@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/config"
 	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/schedule"
 	"github.com/rocketlog/rocketlog/engine"
@@ -41,7 +42,7 @@ type acting struct {
 
 // newActing returns nil for a broker that never acts for another.
 func newActing(b *Broker, o *Options) *acting {
-	if o.BrokerRole != slaveRole || !o.EnableSlaveActingMaster || !o.EnableRemoteEscape {
+	if o.BrokerRole != config.SlaveRole || !o.EnableSlaveActingMaster || !o.EnableRemoteEscape {
 		return nil
 	}
 	return &acting{b: b, escape: newEscape(b), kicked: make(chan struct{}, 1), stop: make(chan struct{})}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/config"
 	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/pop"
 	"github.com/rocketlog/rocketlog/engine"
@@ -92,9 +93,9 @@ type actingGroup struct {
 // startActing starts the three with options that change has had a look at.
 func startActing(t *testing.T, change func(*Options)) *actingGroup {
 	g := &actingGroup{T: t, names: newGroupServer(t), dir: t.TempDir(), o: change}
-	g.master = startWith(t, g.options(g.dir, asyncMaster, 0))
-	g.slave = startWith(t, g.options(t.TempDir(), slaveRole, 1))
-	o := g.options(t.TempDir(), asyncMaster, 0)
+	g.master = startWith(t, g.options(g.dir, config.AsyncMaster, 0))
+	g.slave = startWith(t, g.options(t.TempDir(), config.SlaveRole, 1))
+	o := g.options(t.TempDir(), config.AsyncMaster, 0)
 	o.BrokerName, o.EnableSlaveActingMaster, o.EnableRemoteEscape = "broker-b", false, false
 	g.other = startWith(t, o)
 	g.names.other = g.other.Addr()
@@ -131,7 +132,7 @@ func (g *actingGroup) lose() {
 // comeBack starts the master anew.
 func (g *actingGroup) comeBack() *bench {
 	g.Helper()
-	g.master = startWith(g.T, g.options(g.dir, asyncMaster, 0))
+	g.master = startWith(g.T, g.options(g.dir, config.AsyncMaster, 0))
 	if g.slave.acts() {
 		g.Error("the slave acts beside the master that is back")
 	}
@@ -494,7 +495,7 @@ func TestEscapedGoesRoundElsewhere(t *testing.T) {
 // Without another master a message stays where it is, and is tried again.
 func TestEscapeWithoutAnotherMaster(t *testing.T) {
 	names := newGroupServer(t)
-	o := pairOptions(t.TempDir(), slaveRole, 1)
+	o := pairOptions(t.TempDir(), config.SlaveRole, 1)
 	o.EnableSlaveActingMaster, o.EnableRemoteEscape, o.NamesrvAddr = true, true, names.addr
 	slave := startWith(t, o)
 	var d engine.Puts

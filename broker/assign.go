@@ -283,7 +283,7 @@ func (a *assigner) ownQueues(topic string) (list []protocol.MessageQueue) {
 // askRoute asks one name server after the other.
 func (a *assigner) askRoute(topic string) ([]protocol.MessageQueue, error) {
 	last := errors.New("no name server is configured")
-	for _, address := range a.b.options().nameServers() {
+	for _, address := range a.b.options().NameServers() {
 		ctx, cancel := context.WithTimeout(a.b.registrar.ctx, routePatience)
 		req := remoting.NewRequest(protocol.GetRouteInfoByTopic)
 		req.Fields.Add("topic", topic)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/rocketlog/rocketlog/broker/clients"
+	"github.com/rocketlog/rocketlog/broker/config"
 	"github.com/rocketlog/rocketlog/broker/longpoll"
 	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/schedule"
@@ -33,6 +34,7 @@ type Broker struct {
 	now       func() time.Time
 	port      int            // the main one, as listened on
 	fastPort  int            // that of the VIP channel
+	lastPorts listenPorts    // of the last role
 	storeHost netip.AddrPort // as stored in messages, and so in their ids
 
 	store       *engine.Store
@@ -87,17 +89,20 @@ const registerPatience = 300 * time.Millisecond
 
 // Open starts a broker: it opens or makes the store in opts.StorePathRootDir, reads its state, listens, and tells the name
 // servers. When it returns the broker serves. nil opts are DefaultOptions.
-func Open(opts *Options) (*Broker, error) {
+func Open(opts *Options) (*Broker, error) { return openOn(opts, listenPorts{}) }
+
+// openOn is Open that listens on the ports of the last role, where the options say that any will do.
+func openOn(opts *Options, last listenPorts) (*Broker, error) {
 	if opts == nil {
 		opts = DefaultOptions()
 	}
 	o := *opts
-	o.ensureDefaults()
+	o.EnsureDefaults()
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	b := &Broker{log: o.Logger, now: o.Now, stop: make(chan struct{})}
-	main, fast, err := listen(&o)
+	b := &Broker{log: o.Logger, now: o.Now, lastPorts: last, stop: make(chan struct{})}
+	main, fast, err := listen(&o, last)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +114,7 @@ func Open(opts *Options) (*Broker, error) {
 	b.opts.Store(&o)
 	b.port = main.Addr().(*net.TCPAddr).Port
 	b.fastPort = fast.Addr().(*net.TCPAddr).Port
-	b.storeHost = netip.AddrPortFrom(hostAddress(o.BrokerIP1), uint16(b.port))
+	b.storeHost = netip.AddrPortFrom(config.HostAddress(o.BrokerIP1), uint16(b.port))
 	if err := b.open(&o); err != nil {
 		main.Close()
 		fast.Close()
@@ -122,10 +127,10 @@ func Open(opts *Options) (*Broker, error) {
 }
 
 // listen takes both ports before anything else is done, so that a second broker on the machine ends at once.
-func listen(o *Options) (main, fast net.Listener, err error) {
+func listen(o *Options, last listenPorts) (main, fast net.Listener, err error) {
 	port, fastPort := o.ListenPort, o.ListenPort-2
-	if port == anyPort {
-		port, fastPort = o.ports.main, o.ports.fast
+	if port == config.AnyPort {
+		port, fastPort = last.main, last.fast
 	}
 	address := func(port int) string { return net.JoinHostPort(o.BindAddress, strconv.Itoa(port)) }
 	if main, err = net.Listen("tcp", address(port)); err != nil {
@@ -138,23 +143,9 @@ func listen(o *Options) (main, fast net.Listener, err error) {
 	return main, fast, nil
 }
 
-// hostAddress is the address that a host's name stands for, for places that only hold addresses.
-func hostAddress(host string) netip.Addr {
-	if a, err := netip.ParseAddr(host); err == nil {
-		return a.Unmap()
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if list, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host); err == nil && len(list) > 0 {
-		return list[0].Unmap()
-	}
-	a, _ := netip.ParseAddr(reachableAddress())
-	return a
-}
-
 // open makes all parts and loads their state. Nothing is served yet.
 func (b *Broker) open(o *Options) error {
-	levels, err := parseDelayLevels(o.MessageDelayLevel)
+	levels, err := config.ParseDelayLevels(o.MessageDelayLevel)
 	if err != nil {
 		return err
 	}
@@ -217,7 +208,7 @@ func (b *Broker) open(o *Options) error {
 // newOffsets makes the table of offsets. Where there are light queues it has, as Java's, another file.
 func (b *Broker) newOffsets(file func(name string) state.File, o *Options, armed func()) *metadata.Offsets {
 	kept := file("consumerOffset.json")
-	opts := metadata.OffsetOptions{VersionStep: o.ConsumerOffsetUpdateVersionStep, Light: o.EnableLmq, Following: o.BrokerRole == slaveRole}
+	opts := metadata.OffsetOptions{VersionStep: o.ConsumerOffsetUpdateVersionStep, Light: o.EnableLmq, Following: o.BrokerRole == config.SlaveRole}
 	if o.EnableLmq {
 		before := kept
 		kept, opts.Before = file("lmqConsumerOffset.json"), &before
@@ -227,12 +218,12 @@ func (b *Broker) newOffsets(file func(name string) state.File, o *Options, armed
 
 // openStore opens the store; its events are logged and wake those who wait.
 func (b *Broker) openStore(o *Options) error {
-	e, err := o.StoreOptions.engine()
+	e, err := o.StoreOptions.Engine()
 	if err != nil {
 		return err
 	}
 	e.FS, e.Now, e.Listener = o.FS, o.Now, b.listener()
-	e.Following = o.BrokerRole == slaveRole
+	e.Following = o.BrokerRole == config.SlaveRole
 	e.ConfirmedOnly = o.EnableAutoSwitchHA
 	if o.EnableLmq && !o.EnableMultiDispatch {
 		b.log.Warn("messages count in no light queue: enableLmq is set, enableMultiDispatch is not")

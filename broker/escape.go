@@ -252,7 +252,7 @@ func (r *registrar) route(ctx context.Context, topic string) (*protocol.TopicRou
 // ask sends a request to one name server after the other until one answers.
 func (r *registrar) ask(ctx context.Context, code protocol.RequestCode, header interface{ Encode(protocol.FieldSink) }, v any) error {
 	var errs error
-	for _, addr := range r.b.options().nameServers() {
+	for _, addr := range r.b.options().NameServers() {
 		req := remoting.NewRequest(code)
 		header.Encode(&req.Fields)
 		resp, err := r.client.Call(ctx, addr, req)

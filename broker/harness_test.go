@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/config"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -15,7 +16,7 @@ import (
 // testOptions are options for a small broker on free ports of the loopback, with its data in dir.
 func testOptions(dir string) *Options {
 	o := DefaultOptions()
-	o.BrokerName, o.BrokerIP1, o.BrokerIP2, o.BindAddress, o.ListenPort = "broker-a", "127.0.0.1", "127.0.0.1", "127.0.0.1", anyPort
+	o.BrokerName, o.BrokerIP1, o.BrokerIP2, o.BindAddress, o.ListenPort = "broker-a", "127.0.0.1", "127.0.0.1", "127.0.0.1", config.AnyPort
 	o.StorePathRootDir = dir
 	o.MappedFileSizeCommitLog, o.MappedFileSizeConsumeQueue, o.MaxHashSlotNum, o.MaxIndexNum = 4<<20, 20*1000, 100, 400
 	o.DiskMaxUsedSpaceRatio, o.DiskSpaceCleanForciblyRatio, o.DiskSpaceWarningLevelRatio = 99, 99, 100

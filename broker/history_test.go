@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/config"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/internal/histories"
 	"github.com/rocketlog/rocketlog/internal/vfs"
@@ -169,7 +170,7 @@ func (w *consumption) send() {
 		w.plain[body] = true
 	case w.rng.IntN(2) == 0:
 		level := 1 + w.rng.IntN(4)
-		delay, _ := parseDelayLevels(historyLevels)
+		delay, _ := config.ParseDelayLevels(historyLevels)
 		properties = []string{message.PropertyDelayLevel, strconv.Itoa(level)}
 		due += delay[level-1].Milliseconds()
 	default:
@@ -248,7 +249,7 @@ func (w *consumption) giveBack(r message.Record) {
 	if level == 0 {
 		level = firstRetryLevel + r.ReconsumeTimes()
 	}
-	delay, _ := parseDelayLevels(historyLevels)
+	delay, _ := config.ParseDelayLevels(historyLevels)
 	earliest := w.millis() + delay[min(int(level), len(delay))-1].Milliseconds()
 	if before, ok := w.back[again]; !ok || earliest < before {
 		w.back[again] = earliest
@@ -417,7 +418,7 @@ func (w *consumption) calm() {
 func (w *consumption) levelsDelivered() bool {
 	w.s.schedule.Arrived()
 	now := w.millis()
-	levels, err := parseDelayLevels(w.s.options().MessageDelayLevel)
+	levels, err := config.ParseDelayLevels(w.s.options().MessageDelayLevel)
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -11,10 +11,11 @@ import (
 // role is a stop and a start within the process, on the same ports, and goes the way that each start goes. While it lasts,
 // for some tenths of a second, nobody is served; nothing can be acknowledged under the old role once that is over.
 type Host struct {
-	opts Options
-	log  *slog.Logger
-	stop chan struct{}
-	done sync.WaitGroup
+	opts  Options
+	ports listenPorts // where any will do
+	log   *slog.Logger
+	stop  chan struct{}
+	done  sync.WaitGroup
 
 	mu struct {
 		sync.Mutex
@@ -38,7 +39,7 @@ func OpenHost(opts *Options) (*Host, error) {
 	} else {
 		h.opts = *DefaultOptions()
 	}
-	h.opts.ports = b.ports()
+	h.ports = b.ports()
 	h.mu.broker = b
 	h.done.Add(1)
 	go h.run(b)
@@ -80,7 +81,7 @@ func (h *Host) run(b *Broker) {
 // reopen opens the broker, again and again if it must, and returns nil when the host closes.
 func (h *Host) reopen() *Broker {
 	for {
-		b, err := Open(&h.opts)
+		b, err := openOn(&h.opts, h.ports)
 		if err == nil {
 			h.mu.Lock()
 			defer h.mu.Unlock()

@@ -140,7 +140,7 @@ func (r *registrar) run() {
 // register tells all name servers, and returns what went wrong with any.
 func (r *registrar) register(ctx context.Context) error {
 	o := r.b.options()
-	servers := o.nameServers()
+	servers := o.NameServers()
 	if len(servers) == 0 {
 		return nil
 	}
@@ -248,7 +248,7 @@ func (r *registrar) unregister(patience time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	o := r.b.options()
-	r.each(o.nameServers(), func(addr string) error { //nolint:errcheck // logged; they forget the broker by themselves
+	r.each(o.NameServers(), func(addr string) error { //nolint:errcheck // logged; they forget the broker by themselves
 		req := remoting.NewRequest(protocol.UnregisterBroker)
 		(&protocol.UnregisterBrokerRequestHeader{
 			BrokerName: o.BrokerName, BrokerAddr: r.b.Addr(), ClusterName: o.BrokerClusterName, BrokerID: o.BrokerID,

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/config"
 	"github.com/rocketlog/rocketlog/ha"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -38,7 +39,7 @@ func (b *Broker) openReplication(o *Options) error {
 			r.mu.masterAddr = b.roles.get().MasterAddress
 		}
 		r.sync = newSlaveSync(b)
-		r.slave = ha.OpenSlave(b.store, o.fixedMaster(), &ha.SlaveOptions{
+		r.slave = ha.OpenSlave(b.store, o.FixedMaster(), &ha.SlaveOptions{
 			Group: group, BrokerID: o.BrokerID, LastFileOnly: o.SyncFromLastFile, FileSize: o.MappedFileSizeCommitLog,
 			HeartbeatInterval: ms(o.HASendHeartbeatInterval), HousekeepingInterval: ms(o.HAHousekeepingInterval),
 			Epochs: b.epochFile(), Learner: o.AsyncLearner,
@@ -48,8 +49,8 @@ func (b *Broker) openReplication(o *Options) error {
 	}
 	port := o.HAListenPort
 	switch {
-	case o.ListenPort == anyPort && port <= 0:
-		port = o.ports.ha
+	case o.ListenPort == config.AnyPort && port <= 0:
+		port = b.lastPorts.ha
 	case port <= 0:
 		port = b.port + 1
 	}
@@ -63,7 +64,7 @@ func (b *Broker) openReplication(o *Options) error {
 		return err
 	}
 	r.master = ha.OpenMaster(b.store, ln, &ha.MasterOptions{
-		Group: group, FileSize: o.MappedFileSizeCommitLog, Sync: o.BrokerRole == syncMaster,
+		Group: group, FileSize: o.MappedFileSizeCommitLog, Sync: o.BrokerRole == config.SyncMaster,
 		InSyncReplicas: o.InSyncReplicas, MinInSyncReplicas: o.MinInSyncReplicas, AutoInSyncReplicas: o.EnableAutoInSyncReplicas,
 		MaxGapNotInSync: o.HAMaxGapNotInSync, SlaveTimeout: ms(o.SlaveTimeout), BatchSize: o.HATransferBatchSize,
 		FlowControl: o.HAFlowControlEnable, BytesPerSecond: o.MaxHATransferByteInSecond,
@@ -77,7 +78,7 @@ func (b *Broker) openReplication(o *Options) error {
 }
 
 // isSlave says whether the broker follows a master. A slave takes no messages and does nothing of its own with the log.
-func (b *Broker) isSlave() bool { return b.options().BrokerRole == slaveRole }
+func (b *Broker) isSlave() bool { return b.options().BrokerRole == config.SlaveRole }
 
 // refusePuts answers on a slave what would put messages: they come from its master only. Of pops see popper.served.
 func (b *Broker) refusePuts(s *remoting.Server) {
@@ -88,11 +89,6 @@ func (b *Broker) refusePuts(s *remoting.Server) {
 
 // errSlavePuts is what Java's store says of itself to a client of a slave, which then tries another broker.
 var errSlavePuts = refuse(protocol.ServiceNotAvailable, "service not available now: the broker is a slave, and takes messages from its master only")
-
-// waitsForSlaves says whether messages may wait for slaves.
-func (o *Options) waitsForSlaves() bool {
-	return o.BrokerRole == syncMaster && (o.InSyncReplicas > 1 || o.MinInSyncReplicas > 1 || o.EnableAutoSwitchHA && o.AllAckInSyncStateSet)
-}
 
 // start begins to copy what is not in the log.
 func (r *replication) start() {
@@ -141,7 +137,7 @@ func (r *replication) learnMaster(h *protocol.RegisterBrokerResponseHeader) {
 	if r.slave == nil || r.b.roles != nil && r.b.roles.get().MasterAddress != "" {
 		return // the role tells, which may be newer than what the name server knows
 	}
-	if h.HAServerAddr != "" && r.b.options().fixedMaster() == "" {
+	if h.HAServerAddr != "" && r.b.options().FixedMaster() == "" {
 		r.slave.SetMaster(h.HAServerAddr)
 	}
 	if h.MasterAddr != "" {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/rocketlog/rocketlog/broker/config"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
@@ -28,9 +29,9 @@ func (s *bench) copied(master *bench) {
 }
 
 func TestSlaveServesWhenItsMasterIsGone(t *testing.T) {
-	master := startWith(t, pairOptions(t.TempDir(), syncMaster, 0))
+	master := startWith(t, pairOptions(t.TempDir(), config.SyncMaster, 0))
 	slaveDir := t.TempDir()
-	slave := startWith(t, pairOptions(slaveDir, slaveRole, 1))
+	slave := startWith(t, pairOptions(slaveDir, config.SlaveRole, 1))
 	slave.follow(master)
 	for i := range 50 {
 		master.put("Pair", int32(i%4), fmt.Sprint("m", i))
@@ -68,7 +69,7 @@ func TestSlaveServesWhenItsMasterIsGone(t *testing.T) {
 	}
 
 	// The master goes. Consumers go on at the slave, and commit there.
-	masterOptions := pairOptions(master.options().StorePathRootDir, syncMaster, 0)
+	masterOptions := pairOptions(master.options().StorePathRootDir, config.SyncMaster, 0)
 	if err := master.Broker.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -96,9 +97,9 @@ func TestSlaveServesWhenItsMasterIsGone(t *testing.T) {
 
 // TestSlaveTakesOver opens the slave's data as a master's.
 func TestSlaveTakesOver(t *testing.T) {
-	master := startWith(t, pairOptions(t.TempDir(), asyncMaster, 0))
+	master := startWith(t, pairOptions(t.TempDir(), config.AsyncMaster, 0))
 	dir := t.TempDir()
-	o := pairOptions(dir, slaveRole, 1)
+	o := pairOptions(dir, config.SlaveRole, 1)
 	slave, err := Open(o)
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +117,7 @@ func TestSlaveTakesOver(t *testing.T) {
 	if err := slave.Close(); err != nil {
 		t.Fatal(err)
 	}
-	now := startWith(t, pairOptions(dir, asyncMaster, 0))
+	now := startWith(t, pairOptions(dir, config.AsyncMaster, 0))
 	if h := now.put("Pair", 0, "after"); h.QueueOffset != 20 {
 		t.Fatalf("the first message after the takeover is at %d", h.QueueOffset)
 	}
@@ -127,7 +128,7 @@ func TestSlaveTakesOver(t *testing.T) {
 }
 
 func TestSyncMasterWaits(t *testing.T) {
-	o := pairOptions(t.TempDir(), syncMaster, 0)
+	o := pairOptions(t.TempDir(), config.SyncMaster, 0)
 	o.InSyncReplicas, o.SlaveTimeout = 2, 2000
 	master := startWith(t, o)
 	send := func(properties ...string) protocol.ResponseCode {
@@ -139,7 +140,7 @@ func TestSyncMasterWaits(t *testing.T) {
 	if code := send("WAIT", "false"); code != protocol.Success {
 		t.Fatalf("one that does not wait: %d", code)
 	}
-	slave := startWith(t, pairOptions(t.TempDir(), slaveRole, 3))
+	slave := startWith(t, pairOptions(t.TempDir(), config.SlaveRole, 3))
 	slave.follow(master)
 	slave.copied(master)
 	master.await("the slave to be in sync", func() bool { return len(master.replication.master.Slaves()) == 1 })
@@ -152,7 +153,7 @@ func TestSyncMasterWaits(t *testing.T) {
 }
 
 func TestTooFewReplicas(t *testing.T) {
-	o := pairOptions(t.TempDir(), syncMaster, 0)
+	o := pairOptions(t.TempDir(), config.SyncMaster, 0)
 	o.InSyncReplicas, o.MinInSyncReplicas = 2, 2
 	master := startWith(t, o)
 	before := master.store.MaxPhyOffset()
@@ -162,7 +163,7 @@ func TestTooFewReplicas(t *testing.T) {
 }
 
 func TestSlaveReadsAreOffByDefault(t *testing.T) {
-	o := pairOptions(t.TempDir(), slaveRole, 1)
+	o := pairOptions(t.TempDir(), config.SlaveRole, 1)
 	o.SlaveReadEnable = false
 	slave := startWith(t, o)
 	if resp := slave.call(protocol.PullMessage, pullHeader("readers", "Pair", 0, 0), nil); resp.ResponseCode() != protocol.SystemBusy {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/rocketlog/rocketlog/broker/config"
 	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/ha"
 	"github.com/rocketlog/rocketlog/internal/vfs"
@@ -61,7 +62,7 @@ func openRole(o *Options) (*roleKeeper, error) {
 	}
 	if o.HAEpoch > max(k.mu.role.Epoch, epochs.Last()) {
 		r := role{Epoch: o.HAEpoch}
-		if o.BrokerRole != slaveRole {
+		if o.BrokerRole != config.SlaveRole {
 			r.MasterBrokerID, r.SyncStateSet, r.SyncStateSetEpoch = k.id, []int64{k.id}, 1
 		}
 		return k, k.write(r)

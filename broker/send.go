@@ -34,7 +34,7 @@ type sender struct {
 }
 
 func newSender(b *Broker, o *Options, levels int) *sender {
-	s := &sender{b: b, region: []byte(o.RegionID), traceOn: o.TraceOn, levels: int32(levels), waits: o.FlushDiskType == "SYNC_FLUSH" || o.waitsForSlaves()}
+	s := &sender{b: b, region: []byte(o.RegionID), traceOn: o.TraceOn, levels: int32(levels), waits: o.FlushDiskType == "SYNC_FLUSH" || o.WaitsForSlaves()}
 	s.gate = flow.NewGate(o.MaxPendingPuts, time.Duration(o.MaxPutWait)*time.Millisecond, b.now, b.cold.pace.Observe)
 	var p message.Properties
 	p = message.AppendProperty(p, message.PropertyRegion, o.RegionID)

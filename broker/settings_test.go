@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/rocketlog/rocketlog/internal/properties"
+	"github.com/rocketlog/rocketlog/broker/config"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
 
@@ -15,7 +15,7 @@ func TestChangedSettingsAreKept(t *testing.T) {
 	if err := os.WriteFile(file, []byte("# mine\ntraceOn=true\nbrokerName=b\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, func(o *Options) { o.OnConfigChange = KeepSettings(file) })
+	s := start(t, func(o *Options) { o.OnConfigChange = config.Keep(file) })
 	s.must(protocol.UpdateBrokerConfig, nil, []byte("traceOn=false\nshortPollingTimeMills=77\n"), nil)
 	data, err := os.ReadFile(file)
 	if err != nil || string(data) != "# mine\ntraceOn=false\nbrokerName=b\nshortPollingTimeMills=77\n" {
@@ -24,19 +24,5 @@ func TestChangedSettingsAreKept(t *testing.T) {
 	s.wantCode(s.call(protocol.UpdateBrokerConfig, nil, []byte("traceOn=perhaps\n")), protocol.InvalidParameter)
 	if again, _ := os.ReadFile(file); string(again) != string(data) {
 		t.Errorf("a refused change is kept: %q", again)
-	}
-}
-
-func TestKeptSettingsNeedNoFile(t *testing.T) {
-	root := t.TempDir()
-	if err := os.Mkdir(filepath.Join(root, "config"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := KeepSettings(KeptSettings(root))([]properties.Entry{{Key: "traceOn", Value: "false"}}); err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.ReadFile(KeptSettings(root))
-	if err != nil || string(data) != "traceOn=false\n" {
-		t.Errorf("the file is %q, %v", data, err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/config"
 	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -33,7 +34,7 @@ func (s *bench) reopen(change func(*Options)) *bench {
 		s.Fatal(err)
 	}
 	o := *s.options()
-	o.ListenPort = anyPort
+	o.ListenPort = config.AnyPort
 	change(&o)
 	return openBench(s.TB.(*testing.T), &o)
 }
@@ -45,8 +46,8 @@ func TestSlaveTakesOverTimers(t *testing.T) {
 		o.TimerPrecisionMs = 100
 		return o
 	}
-	master := openBench(t, options(asyncMaster, 0))
-	slave := openBench(t, options(slaveRole, 1))
+	master := openBench(t, options(config.AsyncMaster, 0))
+	slave := openBench(t, options(config.SlaveRole, 1))
 	slave.follow(master)
 	master.put("T", 0, "warm up")
 	later := strconv.FormatInt(time.Now().UnixMilli()+3600_000, 10)
@@ -72,7 +73,7 @@ func TestSlaveTakesOverTimers(t *testing.T) {
 	if err := master.Broker.Close(); err != nil {
 		t.Fatal(err)
 	}
-	now := slave.reopen(func(o *Options) { o.BrokerRole, o.BrokerID = asyncMaster, 0 })
+	now := slave.reopen(func(o *Options) { o.BrokerRole, o.BrokerID = config.AsyncMaster, 0 })
 	if m := now.timers.timer.Load().Metrics(); m.Pending != 5 || m.Delivered != 0 {
 		t.Fatalf("after the takeover %+v", m)
 	}
@@ -89,8 +90,8 @@ func TestSlaveTakesOverTimers(t *testing.T) {
 
 // TestProgressWaitsForTheLog has a slave believe how far its master is only when it has the log up to there.
 func TestProgressWaitsForTheLog(t *testing.T) {
-	master := openBench(t, pairOptions(t.TempDir(), asyncMaster, 0))
-	o := pairOptions(t.TempDir(), slaveRole, 1)
+	master := openBench(t, pairOptions(t.TempDir(), config.AsyncMaster, 0))
+	o := pairOptions(t.TempDir(), config.SlaveRole, 1)
 	o.HAMasterAddress = "127.0.0.1:1" // nobody is there: the log does not come
 	slave := openBench(t, o)
 	slave.follow(master)
@@ -122,8 +123,8 @@ func TestProgressWaitsForTheLog(t *testing.T) {
 
 // TestRequestModesFollow has a slave know how groups consume, also when it is made a master.
 func TestRequestModesFollow(t *testing.T) {
-	master := openBench(t, pairOptions(t.TempDir(), asyncMaster, 0))
-	slave := openBench(t, pairOptions(t.TempDir(), slaveRole, 1))
+	master := openBench(t, pairOptions(t.TempDir(), config.AsyncMaster, 0))
+	slave := openBench(t, pairOptions(t.TempDir(), config.SlaveRole, 1))
 	slave.follow(master)
 	master.put("T", 0, "x")
 	mode := protocol.SetMessageRequestModeRequestBody{Topic: "T", ConsumerGroup: "g", Mode: protocol.RequestModePop, PopShareQueueNum: 3}
@@ -132,7 +133,7 @@ func TestRequestModesFollow(t *testing.T) {
 		slave.replication.sync.kick()
 		return slave.assigner.mode("T", "g") == mode
 	})
-	now := slave.reopen(func(o *Options) { o.BrokerRole, o.BrokerID = asyncMaster, 0 })
+	now := slave.reopen(func(o *Options) { o.BrokerRole, o.BrokerID = config.AsyncMaster, 0 })
 	if got := now.assigner.mode("T", "g"); got != mode {
 		t.Errorf("%+v", got)
 	}
@@ -141,8 +142,8 @@ func TestRequestModesFollow(t *testing.T) {
 // TestReturningMasterKeepsNewerOffsets has a master come back with offsets of some time before: those that its slave copied
 // from it since, and those that consumers committed at the slave, also before the slave was restarted itself, are newer.
 func TestReturningMasterKeepsNewerOffsets(t *testing.T) {
-	master := openBench(t, pairOptions(t.TempDir(), asyncMaster, 0))
-	slave := openBench(t, pairOptions(t.TempDir(), slaveRole, 1))
+	master := openBench(t, pairOptions(t.TempDir(), config.AsyncMaster, 0))
+	slave := openBench(t, pairOptions(t.TempDir(), config.SlaveRole, 1))
 	slave.follow(master)
 	commit := func(b *bench, queue int32, offset int64) {
 		b.must(protocol.UpdateConsumerOffset, &protocol.UpdateConsumerOffsetRequestHeader{Topic: "T", ConsumerGroup: "g", QueueID: queue, CommitOffset: offset}, nil, nil)

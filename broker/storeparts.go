@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/rocketlog/rocketlog/broker/clients"
+	"github.com/rocketlog/rocketlog/broker/config"
 	"github.com/rocketlog/rocketlog/broker/metadata"
 	"github.com/rocketlog/rocketlog/broker/schedule"
 	"github.com/rocketlog/rocketlog/broker/subscription"
@@ -23,11 +24,9 @@ import (
 
 // StoreParts are what a broker keeps in the folder of its store besides the store, for tools that check and repair it without
 // a broker: the timer's files, its state, and how far delay levels and reigns are. root is the folder.
-func (o *StoreOptions) StoreParts(fsys vfs.FS, root string) []engine.Part {
-	complete := *o
-	complete.ensureDefaults()
+func StoreParts(o *config.StoreOptions, fsys vfs.FS, root string) []engine.Part {
 	return []engine.Part{
-		&timerPart{fs: fsys, root: root, opts: complete.timer()}, &statePart{fs: fsys, dir: filepath.Join(root, "config")},
+		&timerPart{fs: fsys, root: root, opts: o.Timer()}, &statePart{fs: fsys, dir: filepath.Join(root, "config")},
 		&delayProgressPart{fs: fsys, root: root}, &epochPart{fs: fsys, root: root},
 	}
 }

@@ -185,8 +185,8 @@ func copyStore(t *testing.T, from string) (dir string) {
 // replaced is kept. A file that is of no known kind fails the test.
 func TestCheckFindsEachFlippedBit(t *testing.T) {
 	o := fullStore(t)
-	parts := func(dir string) []engine.Part { return o.StoreParts(vfs.OS, dir) }
-	opts, err := o.EngineOptions()
+	parts := func(dir string) []engine.Part { return StoreParts(&o.StoreOptions, vfs.OS, dir) }
+	opts, err := o.Engine()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,11 +281,11 @@ func TestGoldenStoresPassTheCheck(t *testing.T) {
 			storeFiles(t, dir, otherKinds)
 			o := testOptions(dir)
 			o.MappedFileSizeCommitLog, o.MappedFileSizeConsumeQueue, o.MappedFileSizeTimerLog = 1<<20, 4000, 1040
-			opts, err := o.EngineOptions()
+			opts, err := o.Engine()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r, err := engine.Check(dir, opts, nil, o.StoreParts(vfs.OS, dir)...); err != nil || r.Found > 0 {
+			if r, err := engine.Check(dir, opts, nil, StoreParts(&o.StoreOptions, vfs.OS, dir)...); err != nil || r.Found > 0 {
 				t.Errorf("%v, %v", err, r.Problems)
 			}
 		})

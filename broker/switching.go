@@ -6,6 +6,7 @@ import (
 	"net"
 	"path/filepath"
 
+	"github.com/rocketlog/rocketlog/broker/config"
 	"github.com/rocketlog/rocketlog/ha"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
@@ -36,9 +37,9 @@ func (b *Broker) takeRole(o *Options) error {
 		return err
 	}
 	r := b.roles.get()
-	o.BrokerRole = slaveRole
+	o.BrokerRole = config.SlaveRole
 	if b.roles.isMaster(r) {
-		o.BrokerRole, o.BrokerID = syncMaster, 0
+		o.BrokerRole, o.BrokerID = config.SyncMaster, 0
 	}
 	b.log.Info("role", "epoch", r.Epoch, "role", o.BrokerRole, "id", b.roles.id, "master", r.MasterBrokerID)
 	return nil
@@ -83,7 +84,7 @@ func (b *Broker) ruleOf(reign *ha.Reign) func([]int64, int32) ([]int64, int32, e
 // findMaster asks the broker that the role names where it serves slaves.
 func (s *slaveSync) findMaster(addr string) error {
 	o := s.b.options()
-	if s.b.roles == nil || o.fixedMaster() != "" {
+	if s.b.roles == nil || o.FixedMaster() != "" {
 		return nil
 	}
 	resp, ok, err := s.ask(addr, protocol.ExchangeBrokerHAInfo, nil, nil)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/config"
 	"github.com/rocketlog/rocketlog/ha"
 	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
@@ -87,8 +88,8 @@ func (s *seat) inSync(ids ...int64) {
 
 // TestRolesChange makes one broker master and the other, lets the first write on alone, and finds the same log in both.
 func TestRolesChange(t *testing.T) {
-	first := openSeat(t, switchOptions(t.TempDir(), syncMaster, 1))
-	second := openSeat(t, switchOptions(t.TempDir(), slaveRole, 2))
+	first := openSeat(t, switchOptions(t.TempDir(), config.SyncMaster, 1))
+	second := openSeat(t, switchOptions(t.TempDir(), config.SlaveRole, 2))
 	first.give(2, 1, first)
 	second.give(2, 1, first) // the settings do not say where the master is
 	first.inSync(1, 2)
@@ -164,8 +165,8 @@ func TestRolesChange(t *testing.T) {
 // TestFirstElection: a controller's first election is under epoch 1, which both brokers have by their settings. The one that it
 // makes master and the one that it makes slave take it, and no other one under it.
 func TestFirstElection(t *testing.T) {
-	first := openSeat(t, switchOptions(t.TempDir(), slaveRole, 1))
-	second := openSeat(t, switchOptions(t.TempDir(), slaveRole, 2))
+	first := openSeat(t, switchOptions(t.TempDir(), config.SlaveRole, 1))
+	second := openSeat(t, switchOptions(t.TempDir(), config.SlaveRole, 2))
 	first.give(1, 1, first)
 	second.give(1, 1, first)
 	first.inSync(1, 2)
@@ -190,14 +191,14 @@ func TestFirstElection(t *testing.T) {
 // told later that this is the one, but is not made the master under its epoch.
 func TestSlaveOfAnUnnamedMaster(t *testing.T) {
 	for _, messages := range []int{0, 3} {
-		o := switchOptions(t.TempDir(), syncMaster, 1)
+		o := switchOptions(t.TempDir(), config.SyncMaster, 1)
 		o.MinInSyncReplicas = 1
 		first := openSeat(t, o)
 		m := first.bench()
 		for range messages {
 			m.put("Pair", 0, "x")
 		}
-		o = switchOptions(t.TempDir(), slaveRole, 2)
+		o = switchOptions(t.TempDir(), config.SlaveRole, 2)
 		o.HAMasterAddress = m.haAddr()
 		second := openSeat(t, o)
 		slave := second.bench()
@@ -246,8 +247,8 @@ func TestRolesThatHold(t *testing.T) {
 		{"itself for the one that answered", role{Epoch: 1}, 0, 1, role{Epoch: 1, MasterBrokerID: self}, false, false},
 		{"itself for the log's last", role{Epoch: 1}, 3, 0, role{Epoch: 3, MasterBrokerID: self}, false, false},
 	} {
-		o := switchOptions(t.TempDir(), slaveRole, self)
-		o.ensureDefaults()
+		o := switchOptions(t.TempDir(), config.SlaveRole, self)
+		o.EnsureDefaults()
 		if err := os.Mkdir(filepath.Join(o.StorePathRootDir, "config"), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -273,7 +274,7 @@ func TestRolesThatHold(t *testing.T) {
 // whose topics have the higher state version, which in RocketMQ is the epoch.
 func TestRegistrationBearsTheEpoch(t *testing.T) {
 	dir := t.TempDir()
-	s := openSeat(t, switchOptions(dir, slaveRole, 7))
+	s := openSeat(t, switchOptions(dir, config.SlaveRole, 7))
 	expect := func(epoch int64) {
 		t.Helper()
 		b := s.bench()
@@ -289,7 +290,7 @@ func TestRegistrationBearsTheEpoch(t *testing.T) {
 	if err := s.host.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = openSeat(t, switchOptions(dir, slaveRole, 7))
+	s = openSeat(t, switchOptions(dir, config.SlaveRole, 7))
 	expect(5)
 }
 
@@ -311,7 +312,7 @@ func logBytes(t *testing.T, s *bench) (all []byte) {
 // TestRoleSurvivesARestart: a role given is kept, also against the settings, whose epoch is older; a higher one there holds.
 func TestRoleSurvivesARestart(t *testing.T) {
 	dir := t.TempDir()
-	s := openSeat(t, switchOptions(dir, slaveRole, 7))
+	s := openSeat(t, switchOptions(dir, config.SlaveRole, 7))
 	s.give(5, 7, s)
 	b := s.bench()
 	b.put("Kept", 0, "x", "WAIT", "false")
@@ -321,7 +322,7 @@ func TestRoleSurvivesARestart(t *testing.T) {
 	if err := s.host.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = openSeat(t, switchOptions(dir, slaveRole, 7))
+	s = openSeat(t, switchOptions(dir, config.SlaveRole, 7))
 	b = s.bench()
 	if h := b.put("Kept", 0, "y", "WAIT", "false"); b.isSlave() || h.QueueOffset != 1 {
 		t.Fatalf("after a restart it is a slave: %t", b.isSlave())
@@ -329,7 +330,7 @@ func TestRoleSurvivesARestart(t *testing.T) {
 	if err := s.host.Close(); err != nil {
 		t.Fatal(err)
 	}
-	o := switchOptions(dir, slaveRole, 7)
+	o := switchOptions(dir, config.SlaveRole, 7)
 	o.HAEpoch = 6
 	s = openSeat(t, o)
 	if b = s.bench(); !b.isSlave() || b.roles.get().Epoch != 6 {
@@ -340,7 +341,7 @@ func TestRoleSurvivesARestart(t *testing.T) {
 // TestLostRoleIsNotGuessed: no older role takes the place of one that is damaged, empty or gone, neither at once nor at the next
 // start; and a check of the store tells.
 func TestLostRoleIsNotGuessed(t *testing.T) {
-	o := switchOptions(t.TempDir(), slaveRole, 7)
+	o := switchOptions(t.TempDir(), config.SlaveRole, 7)
 	b, err := Open(o)
 	if err == nil {
 		err = errors.Join(b.roles.write(role{Epoch: 5, MasterBrokerID: 7}), b.Close())
@@ -370,13 +371,13 @@ func TestLostRoleIsNotGuessed(t *testing.T) {
 }
 
 func TestNoSwitching(t *testing.T) {
-	b := startWith(t, pairOptions(t.TempDir(), syncMaster, 0))
+	b := startWith(t, pairOptions(t.TempDir(), config.SyncMaster, 0))
 	for _, code := range []protocol.RequestCode{protocol.GetBrokerEpochCache, protocol.ControllerGetMetadataInfo} {
 		if resp := b.call(code, nil, nil); resp.ResponseCode() != protocol.SystemError {
 			t.Errorf("request %d: %d %s", code, resp.Code, resp.Remark)
 		}
 	}
-	o := switchOptions(t.TempDir(), syncMaster, 0)
+	o := switchOptions(t.TempDir(), config.SyncMaster, 0)
 	if _, err := Open(o); err == nil {
 		t.Error("a broker without an id of its own is taken")
 	}

@@ -59,7 +59,7 @@ func (t *timers) start(o *Options) error {
 
 // open opens the timer, one of a slave that delivers nothing if it is following.
 func (t *timers) open(o *Options, following bool) error {
-	opts := o.timer()
+	opts := o.Timer()
 	opts.Following, opts.Stopped = following, !t.b.unclean
 	opts.FS, opts.Now = o.FS, o.Now
 	opts.Dropped = func(d timer.Drop) {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rocketlog/rocketlog/broker/config"
 	"github.com/rocketlog/rocketlog/engine"
 	"github.com/rocketlog/rocketlog/internal/golden"
 	"github.com/rocketlog/rocketlog/internal/histories"
@@ -253,7 +254,7 @@ func TestEndTransactionRefusals(t *testing.T) {
 }
 
 func TestEndTransactionAtASlave(t *testing.T) {
-	s := startWith(t, pairOptions(t.TempDir(), slaveRole, 1))
+	s := startWith(t, pairOptions(t.TempDir(), config.SlaveRole, 1))
 	s.wantCode(s.end("g", halfSent{"A", 0, 0}, committed, false), protocol.SlaveNotAvailable)
 }
 

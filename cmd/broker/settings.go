@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/rocketlog/rocketlog/broker"
+	"github.com/rocketlog/rocketlog/broker/config"
 	"github.com/rocketlog/rocketlog/internal/daemon"
 	"github.com/rocketlog/rocketlog/internal/properties"
 	"github.com/rocketlog/rocketlog/nameserver"
@@ -55,7 +56,7 @@ func loadSettings(log *slog.Logger, line *commandLine) (*settings, error) {
 	if err := daemon.LoadConfig(log, file, targets...); err != nil {
 		return nil, err
 	}
-	s.broker.OnConfigChange = broker.KeepSettings(kept)
+	s.broker.OnConfigChange = config.Keep(kept)
 	s.broker.NamesrvAddr = nameServers
 	if line.storeDir != "" {
 		s.broker.StorePathRootDir = line.storeDir
@@ -70,7 +71,7 @@ func configFiles(line *commandLine, root string) (read, keep string) {
 	if line.configFile != "" {
 		return line.configFile, line.configFile
 	}
-	keep = broker.KeptSettings(root)
+	keep = config.Kept(root)
 	if _, err := os.Stat(keep); err == nil {
 		read = keep
 	}

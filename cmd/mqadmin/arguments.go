@@ -113,12 +113,12 @@ func (a *arguments) options(stderr io.Writer) (*engine.Options, []engine.Part, e
 	settings.MappedFileSizeCommitLog = cmp.Or(settings.MappedFileSizeCommitLog, logSize)
 	settings.MappedFileSizeConsumeQueue = cmp.Or(settings.MappedFileSizeConsumeQueue, queueSize)
 	settings.MappedFileSizeTimerLog = cmp.Or(settings.MappedFileSizeTimerLog, timerSize)
-	options, err := settings.EngineOptions()
+	options, err := settings.Engine()
 	if err != nil {
 		return nil, nil, err
 	}
 	options.EnsureDefaults()
-	return options, settings.StoreParts(options.FS, a.dir), nil
+	return options, broker.StoreParts(&settings.StoreOptions, options.FS, a.dir), nil
 }
 
 // usualFileSize gives the size of most files that fit the pattern and are named by an offset, of two that are as frequent the

@@ -61,6 +61,7 @@ var rules = []rule{
 
 	{layer: 4, pkg: "engine", uses: []string{"commitlog", "consumequeue", "index"}},
 
+	{layer: 5, pkg: "broker/config", uses: []string{"engine", "engine/timer", "ha", "broker/metadata", "internal/vfs", "internal/properties"}},
 	{layer: 5, pkg: "broker/schedule", uses: []string{"broker/state", "engine", "message", "internal/vfs", "remoting/protocol"}},
 
 	// Both daemons keep small state files, and answer for their configuration in
@@ -72,7 +73,7 @@ var rules = []rule{
 	// What the commands share: exit codes, config file, log, signals.
 	{layer: 5, pkg: "internal/daemon", uses: []string{"internal/properties"}},
 
-	{layer: 7, pkg: "cmd/*", uses: []string{"broker", "nameserver", "client", "internal/properties", "internal/daemon"}},
+	{layer: 7, pkg: "cmd/*", uses: []string{"broker", "broker/config", "nameserver", "client", "internal/properties", "internal/daemon"}},
 	{layer: 7, pkg: "bench", uses: []string{"engine", "broker", "nameserver"}},
 	{layer: 8, pkg: "internal/metamorphic", anyUse: true, forTest: true},
 	{layer: 8, pkg: "internal/sim", anyUse: true, forTest: true},

@@ -1,4 +1,4 @@
-package broker
+package config
 
 import (
 	"encoding/json"
@@ -26,7 +26,7 @@ func TestDefaultsAreJavas(t *testing.T) {
 	ours := map[string]bool{"maxPullHolds": true, "maxColdPulls": true, "maxPendingPuts": true, "maxPutWait": true, "maxPopInFlight": true, "maxLogBytes": true, "scrubBytesPerSecond": true, "scrubInterval": true, "bindAddress": true,
 		"enableAutoSwitchHA": true, "haEpoch": true}
 	checked := 0
-	for _, e := range properties.Entries(DefaultOptions()) {
+	for _, e := range properties.Entries(Default()) {
 		v, ok := want[e.Key]
 		if !ok {
 			if !ours[e.Key] {
@@ -58,7 +58,7 @@ func TestDefaultsAreJavas(t *testing.T) {
 }
 
 func TestValidateNamesTheProperty(t *testing.T) {
-	if err := testOptions("").Validate(); err != nil {
+	if err := Default().Validate(); err != nil {
 		t.Fatal(err)
 	}
 	for property, change := range map[string]func(*Options){
@@ -74,7 +74,7 @@ func TestValidateNamesTheProperty(t *testing.T) {
 		"maxMessageSize":    func(o *Options) { o.MaxMessageSize = 1 << 30 },
 		"messageDelayLevel": func(o *Options) { o.MessageDelayLevel = "1 2" },
 	} {
-		o := testOptions("")
+		o := Default()
 		change(o)
 		if err := o.Validate(); err == nil || !strings.Contains(err.Error(), "property "+property+":") {
 			t.Errorf("%s: %v", property, err)
@@ -96,18 +96,18 @@ func TestAddressRank(t *testing.T) {
 
 func TestNameServerList(t *testing.T) {
 	o := Options{NamesrvAddr: " a:1; b:2;;a:1 "}
-	if got := o.nameServers(); len(got) != 2 || got[0] != "a:1" || got[1] != "b:2" {
+	if got := o.NameServers(); len(got) != 2 || got[0] != "a:1" || got[1] != "b:2" {
 		t.Errorf("%q", got)
 	}
 }
 
 func TestDelayLevels(t *testing.T) {
-	levels, err := parseDelayLevels(defaultDelayLevels)
+	levels, err := ParseDelayLevels(defaultDelayLevels)
 	if err != nil || !slices.Equal(levels, engine.DefaultDelayLevels) {
 		t.Errorf("%v, %v", levels, err)
 	}
 	for _, text := range []string{"1", "s", "1x", "1s -2s", "1s 2.5s", "99999999999s"} {
-		if _, err := parseDelayLevels(text); err == nil {
+		if _, err := ParseDelayLevels(text); err == nil {
 			t.Errorf("%q is taken", text)
 		}
 	}

@@ -1,4 +1,4 @@
-package broker
+package config
 
 import (
 	"errors"
@@ -9,13 +9,13 @@ import (
 	"github.com/rocketlog/rocketlog/internal/vfs"
 )
 
-// KeptSettings is where a broker that was given no config file keeps the settings that an administrator changed: beside its
+// Kept is where a broker that was given no config file keeps the settings that an administrator changed: beside its
 // state, under root (StorePathRootDir). Such a broker's next start is to read it.
-func KeptSettings(root string) string { return filepath.Join(root, "config", "broker.properties") }
+func Kept(root string) string { return filepath.Join(root, "config", "broker.properties") }
 
-// KeepSettings returns an Options.OnConfigChange that writes what is changed into the config file called name, and leaves
+// Keep returns an Options.OnConfigChange that writes what is changed into the config file called name, and leaves
 // the rest of the file as it is. The file need not be there.
-func KeepSettings(name string) func([]properties.Entry) error {
+func Keep(name string) func([]properties.Entry) error {
 	return func(changes []properties.Entry) error {
 		data, err := vfs.ReadFile(vfs.OS, name)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

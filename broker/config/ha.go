@@ -1,4 +1,4 @@
-package broker
+package config
 
 import (
 	"cmp"
@@ -7,9 +7,9 @@ import (
 
 // The roles of a broker.
 const (
-	asyncMaster = "ASYNC_MASTER"
-	syncMaster  = "SYNC_MASTER"
-	slaveRole   = "SLAVE"
+	AsyncMaster = "ASYNC_MASTER"
+	SyncMaster  = "SYNC_MASTER"
+	SlaveRole   = "SLAVE"
 )
 
 // haMasterAddressMin is how long a haMasterAddress is at least; a shorter one is taken for none, as in Java.
@@ -60,7 +60,7 @@ func (o *HAOptions) ensureDefaults() {
 
 // validate says what of it is wrong.
 func (o *HAOptions) validate(fault func(property, format string, args ...any)) {
-	if o.fixedMaster() != "" {
+	if o.FixedMaster() != "" {
 		if _, _, err := net.SplitHostPort(o.HAMasterAddress); err != nil {
 			fault("haMasterAddress", "%q is not host:port", o.HAMasterAddress)
 		}
@@ -86,10 +86,15 @@ func (o *HAOptions) validate(fault func(property, format string, args ...any)) {
 // haBatchMax is what the read buffer of Java's slaves holds, with some room for the frame's header.
 const haBatchMax = 4<<20 - 64
 
-// fixedMaster is the configured address of the master's HA port, if there is one.
-func (o *HAOptions) fixedMaster() string {
+// FixedMaster is the configured address of the master's HA port, if there is one.
+func (o *HAOptions) FixedMaster() string {
 	if len(o.HAMasterAddress) < haMasterAddressMin {
 		return ""
 	}
 	return o.HAMasterAddress
+}
+
+// WaitsForSlaves says whether messages may wait for slaves.
+func (o *Options) WaitsForSlaves() bool {
+	return o.BrokerRole == SyncMaster && (o.InSyncReplicas > 1 || o.MinInSyncReplicas > 1 || o.EnableAutoSwitchHA && o.AllAckInSyncStateSet)
 }

@@ -1,9 +1,10 @@
-package broker
+package config
 
 import (
 	"cmp"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -125,8 +126,9 @@ func javaPrecision(ms int64) int64 {
 	return 1000
 }
 
-// timer is the table from RocketMQ's keys to the fields of the timer.
-func (o *StoreOptions) timer() *timer.Options {
+// Timer gives the settings as the timer takes them: the one table from RocketMQ's keys to its fields.
+func (o StoreOptions) Timer() *timer.Options {
+	o.ensureDefaults()
 	return &timer.Options{
 		Precision: o.TimerPrecisionMs, RollWindow: o.TimerRollWindowSlot, LogFileSize: o.MappedFileSizeTimerLog,
 		FlushInterval: time.Duration(o.TimerFlushIntervalMs) * time.Millisecond,
@@ -141,17 +143,19 @@ func (o *StoreOptions) validate(fault func(property, format string, args ...any)
 	if o.MaxMessageSize < 0 || o.MaxMessageSize > 128<<20 {
 		fault("maxMessageSize", "%d is not between 1 and %d", o.MaxMessageSize, 128<<20)
 	}
-	if levels, err := parseDelayLevels(o.MessageDelayLevel); err != nil {
+	if levels, err := ParseDelayLevels(o.MessageDelayLevel); err != nil {
 		fault("messageDelayLevel", "%v", err)
 	} else if len(levels) == 0 {
 		fault("messageDelayLevel", "it has no level")
 	}
 }
 
-// engine is the one table from RocketMQ's keys to the fields of the engine.
-func (o *StoreOptions) engine() (*engine.Options, error) {
+// Engine gives the settings as the message store takes them, for tools that open a store without a broker as well: the one table
+// from RocketMQ's keys to its fields.
+func (o StoreOptions) Engine() (*engine.Options, error) {
+	o.ensureDefaults()
 	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
-	levels, err := parseDelayLevels(o.MessageDelayLevel)
+	levels, err := ParseDelayLevels(o.MessageDelayLevel)
 	if err != nil {
 		return nil, fmt.Errorf("property messageDelayLevel: %w", err)
 	}
@@ -197,4 +201,19 @@ func (o *StoreOptions) engine() (*engine.Options, error) {
 		e.FlushDiskType = engine.SyncFlush
 	}
 	return e, nil
+}
+
+// ParseDelayLevels reads the levels of messageDelayLevel; level n is the n-th from one.
+func ParseDelayLevels(text string) ([]time.Duration, error) {
+	units := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour}
+	var levels []time.Duration
+	for field := range strings.FieldsSeq(text) {
+		unit, ok := units[field[len(field)-1]]
+		n, err := strconv.ParseInt(field[:len(field)-1], 10, 32)
+		if !ok || err != nil || n < 0 {
+			return nil, fmt.Errorf("level %d: %q is not a number with s, m, h or d behind it", len(levels)+1, field)
+		}
+		levels = append(levels, time.Duration(n)*unit)
+	}
+	return levels, nil
 }
