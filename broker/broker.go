@@ -23,7 +23,6 @@ import (
 	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/broker/subscription"
 	"github.com/rocketlog/rocketlog/engine"
-	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
 )
 
@@ -216,80 +215,6 @@ func (b *Broker) newOffsets(file func(name string) state.File, o *Options, armed
 	return metadata.NewOffsets(kept, opts, func() int64 { return b.now().UnixMilli() }, armed)
 }
 
-// openStore opens the store; its events are logged and wake those who wait.
-func (b *Broker) openStore(o *Options) error {
-	e, err := o.StoreOptions.Engine()
-	if err != nil {
-		return err
-	}
-	e.FS, e.Now, e.Listener = o.FS, o.Now, b.listener()
-	e.Following = o.BrokerRole == config.SlaveRole
-	e.ConfirmedOnly = o.EnableAutoSwitchHA
-	if o.EnableLmq && !o.EnableMultiDispatch {
-		b.log.Warn("messages count in no light queue: enableLmq is set, enableMultiDispatch is not")
-	}
-	b.store, err = engine.Open(o.StorePathRootDir, e)
-	return err
-}
-
-func (b *Broker) listener() *engine.EventListener {
-	return &engine.EventListener{
-		Arrived: b.arrived,
-		Recovered: func(r engine.RecoveryInfo) {
-			b.unclean = !r.Clean
-			b.log.Info("store is open", "clean", r.Clean, "from", int64(r.From), "end", int64(r.End), "records", r.Records,
-				"dispatched", r.Dispatched, "rebuilt", r.Rebuilt, "stopped", r.Stopped, "took", r.Took)
-		},
-		DiskFull: func(full bool, cause string) {
-			if full {
-				b.log.Error("messages are refused: the disk is full", "cause", cause)
-			} else {
-				b.log.Info("messages are taken again: there is space", "cause", cause)
-			}
-		},
-		SyncFailed: func(err error) {
-			b.log.Error("messages are refused: a sync failed, and the broker must be started anew", "error", err)
-		},
-		DispatchStalled: func(err error) {
-			if err != nil {
-				b.log.Error("consume queues or index cannot be written; tried again", "error", err)
-			} else {
-				b.log.Info("consume queues and index are written again")
-			}
-		},
-		Background: func(task string, err error) { b.log.Warn("store task failed; tried again", "task", task, "error", err) },
-		Deleted: func(files int, minOffset message.PhyOffset, cause string) {
-			b.log.Info("log files are deleted", "files", files, "minOffset", int64(minOffset), "cause", cause)
-		},
-		QueueRebuilt: func(topic string, queue int32, cause error) {
-			b.log.Warn("consume queue was damaged and is built anew", "topic", topic, "queue", queue, "cause", cause)
-		},
-		ScrubFound: func(f engine.ScrubFault) {
-			b.log.Error("store is damaged", "file", f.File, "byte", f.Offset, "what", f.Text, "mended", f.Mended, "error", f.Err)
-		},
-		Scrubbed: func(i engine.ScrubInfo) {
-			b.verifyState()
-			b.timers.verify()
-			b.log.Info("store was verified", "records", i.Records, "bytes", i.Bytes, "damaged", i.Found, "mended", i.Mended, "took", i.Took)
-		},
-	}
-}
-
-// arrived is told of each message as soon as it can be read. It is on the path of the dispatch.
-func (b *Broker) arrived(a engine.Arrival) {
-	b.holds.Arrived(a.Topic, a.QueueID, int64(a.QueueOffset), a.TagsCode, a.Record)
-	b.popper.waits.Arrived(a.Topic, a.QueueID, a.TagsCode, a.Record)
-	if a.Topic == b.popper.log.topic {
-		b.popper.log.arrived(a.QueueID, a.Record)
-	}
-	if a.Topic == message.ScheduleTopic {
-		b.schedule.Arrived()
-	}
-	if a.Topic == message.TimerTopic {
-		b.timers.arrived()
-	}
-}
-
 // state.Load reads the state files. One that is damaged beyond its backup is as one that is not there: the broker starts,
 // and says so. In place of a damaged one its state is written at once, as there is no other generation of it than one.
 func (b *Broker) loadState() {
@@ -376,56 +301,6 @@ func (b *Broker) connClosed(c *remoting.Conn, reason error) {
 	b.consumers.Closed(c)
 	b.producers.Closed(c)
 	b.log.Debug("connection closed", "client", c.RemoteAddr(), "reason", reason)
-}
-
-const (
-	// filterPersistDelay is the time from a change of a group's filter to its being durable, as in Java.
-	filterPersistDelay = 10 * time.Second
-	// lockPersistDelay is the time from the renewal of a lock to its being durable. A restart may end a lock that much too
-	// early, which is still long after its owner has stopped consuming.
-	lockPersistDelay = 10 * time.Second
-)
-
-// persister has a state file written some time after its table was armed, once the broker serves.
-func (b *Broker) persister(name string, delay time.Duration, persist func() error) *state.Persister {
-	p := state.NewPersister(delay, persist, func(err error) {
-		b.log.Error("state file cannot be written; tried again", "file", name, "error", err)
-	})
-	b.persisters = append(b.persisters, p)
-	return p
-}
-
-func (b *Broker) startPersisters() {
-	for _, p := range b.persisters {
-		b.done.Go(func() { p.Run(b.stop) })
-	}
-}
-
-// runHousekeeping forgets clients that are silent and takes samples of the statistics.
-func (b *Broker) runHousekeeping() {
-	defer b.done.Done()
-	tick := time.NewTicker(stats.SampleEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-b.stop:
-			return
-		case <-tick.C:
-		}
-		for _, ch := range append(b.consumers.Expire(), b.producers.Expire()...) {
-			b.log.Info("client is silent and forgotten", "client", ch.RemoteAddr())
-			if conn, ok := ch.(*remoting.Conn); ok {
-				conn.Close()
-			}
-		}
-		b.locks.Expire()
-		b.filters.Expire(b.consumers.Online, b.options().FilterDataCleanTimeSpan)
-		b.stats.Sample(b.now(), b.topics.Puts())
-		if opened := b.timers.timer.Load(); opened != nil {
-			taken, delivered := opened.Counts()
-			b.stats.SampleTimer(b.now(), taken, delivered)
-		}
-	}
 }
 
 // options are the settings of the moment.

@@ -1,22 +1,16 @@
 package broker
 
 import (
-	"fmt"
 	"hash/maphash"
-	"math/rand/v2"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/rocketlog/rocketlog/broker/filter"
 	"github.com/rocketlog/rocketlog/broker/longpoll"
 	"github.com/rocketlog/rocketlog/broker/metadata"
-	"github.com/rocketlog/rocketlog/broker/pop"
 	"github.com/rocketlog/rocketlog/broker/state"
 	"github.com/rocketlog/rocketlog/broker/stats"
 	"github.com/rocketlog/rocketlog/engine"
-	"github.com/rocketlog/rocketlog/message"
 	"github.com/rocketlog/rocketlog/remoting"
 	"github.com/rocketlog/rocketlog/remoting/protocol"
 )
@@ -251,52 +245,6 @@ func minTime(a, b time.Time) time.Time {
 	return b
 }
 
-// longpoll.target finds topic and group of a request that pops, or asks whether it could.
-func (b *Broker) popTarget(topicName, groupName string, queue int32, what string, mayWait bool) (*metadata.Topic, *protocol.SubscriptionGroupConfig, error) {
-	t := b.topics.Get(topicName)
-	if t == nil {
-		return nil, nil, refuse(protocol.TopicNotExist, "topic[%s] not exist, apply first please!", topicName)
-	}
-	if !t.Readable() {
-		return nil, nil, refuse(protocol.NoPermission, "the topic[%s] %s is forbidden", topicName, what)
-	}
-	if most := t.Config().ReadQueueNums; queue >= most {
-		return nil, nil, refuse(protocol.InvalidParameter, "queueId[%d] is illegal, topic:[%s] topicConfig.readQueueNums:[%d]", queue, topicName, most)
-	}
-	g := b.groups.Get(groupName)
-	if g == nil {
-		if !mayWait {
-			return nil, nil, errMustWait
-		}
-		var err error
-		if g, err = b.groups.FindOrCreate(groupName, b.options().AutoCreateSubscriptionGroup, b.now().UnixMilli()); g == nil {
-			return nil, nil, refuse(protocol.SubscriptionGroupNotExist, "subscription group [%s] does not exist", groupName)
-		} else if err != nil {
-			b.log.Error("group is not on disk", "group", groupName, "error", err)
-		}
-	}
-	if !g.ConsumeEnable {
-		return nil, nil, refuse(protocol.NoPermission, "subscription group no permission, %s", groupName)
-	}
-	return t, g, nil
-}
-
-// popFilter is what the request leaves out; nil when that is nothing.
-func (b *Broker) popFilter(group string, t *metadata.Topic, kind, text string) (*filter.Expression, error) {
-	if text == "" {
-		kind, text = filter.TypeTag, "*"
-	}
-	s := b.expressions.Get([]byte(kind), []byte(text))
-	if s.Filter == nil {
-		return nil, refuse(protocol.SubscriptionParseFailed, "parse the consumer's subscription failed: %v", s.Fault)
-	}
-	b.consumers.NoteSubscription(group, t.Name, s)
-	if s.Filter.MatchesAll() {
-		return nil, nil
-	}
-	return s.Filter, nil
-}
-
 // run pops, and returns the answer; or nil when the pop waits, in which case d is no longer the caller's.
 func (d *popping) run(resp *remoting.Command) *remoting.Command {
 	b := d.p.b
@@ -351,207 +299,6 @@ func (d *popping) addHeader(resp *remoting.Command) {
 	if d.order {
 		f.AddBytes("orderCountInfo", d.orderInfo)
 	}
-}
-
-// collect pops from the queues, one after the other, until there is enough. The retry topic has its turn before the topic in
-// some pops and after it in the others, so that neither starves.
-func (d *popping) collect() error {
-	p, b := d.p, d.p.b
-	o := b.options()
-	d.reset()
-	d.now = b.now().UnixMilli()
-	d.revive = pop.OrderQueue
-	if !d.order {
-		d.revive = p.log.next()
-		if p.log.full() && !p.log.parks() {
-			return refuse(protocol.SystemBusy, "[POP_IN_FLIGHT]system busy, start flow control for a while: %d pops are not acknowledged, at most %d may",
-				p.log.open.Load(), o.MaxPopInFlight)
-		}
-	}
-	dice := rand.Int32N(100)
-	retryShare := o.PopFromRetryProbability
-	first := dice
-	if d.byPriority(dice) {
-		retryShare, first = o.PopFromRetryProbabilityForPriority, 0
-	}
-	retry := b.popRetryTopic(d.topic.Name, d.group.GroupName)
-	// Receipts of one answer may name retry topics of one version only.
-	if o.EnableRetryTopicV2 && o.RetrieveMessageFromPopRetryTopicV1 && dice%2 == 0 {
-		retry = pop.RetryTopicV1(d.topic.Name, d.group.GroupName)
-	}
-	retryFirst := dice < retryShare
-	if retryFirst && !d.order {
-		d.fromTopic(b.topics.Get(retry), first)
-	}
-	if d.queue < 0 {
-		d.fromTopic(d.topic, first)
-	} else {
-		d.fromQueue(d.topic, d.queue)
-	}
-	if !retryFirst && !d.order {
-		d.fromTopic(b.topics.Get(retry), first)
-	}
-	if d.count == 0 {
-		return d.failed
-	}
-	return nil
-}
-
-// byPriority tells whether the topic's messages have priorities, which are its queues, and this pop goes by them. The
-// attribute priority.factor of the group says how many pops of a hundred do.
-func (d *popping) byPriority(dice int32) bool {
-	if d.order || d.topic.Config().Attributes["message.type"] != "PRIORITY" {
-		return false
-	}
-	factor, err := strconv.ParseInt(d.group.Attributes["priority.factor"], 10, 64)
-	return err != nil || int64(dice) < factor
-}
-
-// fromTopic pops from the queues in turn, beginning so many behind the one of the highest priority.
-func (d *popping) fromTopic(t *metadata.Topic, first int32) {
-	if t == nil {
-		return
-	}
-	queues := t.Config().ReadQueueNums
-	ascending := d.p.b.options().PriorityOrderAsc
-	for i := range queues {
-		next := i
-		if ascending {
-			next = queues - 1 - i
-		}
-		d.fromQueue(t, (next+first)%queues)
-	}
-}
-
-// fromQueue pops from one queue what there is room for.
-func (d *popping) fromQueue(t *metadata.Topic, queue int32) {
-	b, group := d.p.b, d.group.GroupName
-	lock := d.p.lock(t.Name, group, queue)
-	lock.Lock()
-	defer lock.Unlock()
-	offset := b.popOffset(t.Name, group, queue, d.initMode, true)
-	if reset, ok := b.offsets.TakeReset(t.Name, group, queue); ok {
-		d.p.orders.forget(t.Name, group, queue)
-		b.offsets.Commit(t.Name, group, queue, reset)
-		offset = reset
-	}
-	if d.order && d.p.orders.blocked(t.Name, group, queue, d.attempt, d.now) {
-		return // what is behind the block is not waited for: its end wakes
-	}
-	if d.count >= d.most {
-		d.rest += max(int64(b.store.MaxOffset(t.Name, queue))-offset, 0)
-		return
-	}
-	res := d.result()
-	offset = d.read(t, queue, offset, res)
-	if res.Count > 0 {
-		if !d.give(t, queue, offset, res) {
-			return
-		}
-	} else if next := int64(res.NextOffset); next > offset {
-		b.offsets.Commit(t.Name, group, queue, next) // nothing there for this group
-	}
-	d.rest += max(int64(res.MaxOffset)-int64(res.NextOffset), 0)
-}
-
-// popOffset is where the group goes on in the queue. The first offset of a group is committed, where init asks for it.
-func (b *Broker) popOffset(topic, group string, queue, initMode int32, init bool) int64 {
-	if offset, ok := b.offsets.Committed(topic, group, queue); ok && offset >= 0 {
-		return offset
-	}
-	first, last := int64(b.store.MinOffset(topic, queue)), int64(b.store.MaxOffset(topic, queue))
-	var offset int64
-	switch {
-	case initMode == initModeMin || strings.HasPrefix(topic, message.RetryTopicPrefix):
-		offset = max(first, 0)
-	case first <= 0 && b.startsYoung(topic, queue):
-		offset = 0
-	default:
-		offset = max(last-1, 0) // Java begins with the last one too
-	}
-	if init {
-		b.offsets.Commit(topic, group, queue, offset)
-	}
-	return offset
-}
-
-// read reads the queue from offset, or from where it has messages, and returns that.
-func (d *popping) read(t *metadata.Topic, queue int32, offset int64, res *engine.GetResult) int64 {
-	b := d.p.b
-	req := engine.GetRequest{Topic: t.Name, QueueID: queue, Offset: message.QueueOffset(offset), MaxMsgs: d.most - d.count}
-	if d.filter != nil && (t == d.topic || b.options().FilterSupportRetry) {
-		req.Filter = d.filter
-	}
-	req.HotOnly = d.hotOnly() && !d.ticket.Oneway
-	b.store.Get(&req, res)
-	switch res.Status {
-	case engine.OffsetTooSmall, engine.OffsetOverflowBadly, engine.OffsetFoundNull:
-		offset = int64(res.NextOffset)
-		b.offsets.Commit(t.Name, d.group.GroupName, queue, offset)
-		req.Offset = res.NextOffset
-		b.store.Get(&req, res)
-	}
-	if res.Cold && res.Count == 0 && !d.onDisk {
-		d.onDisk, d.get = true, req
-		d.get.Offset = res.NextOffset
-	}
-	return offset
-}
-
-// give makes what was read from offset on the group's, and adds it to the answer. It is false when that cannot be made
-// durable: then it is nobody's.
-func (d *popping) give(t *metadata.Topic, queue int32, offset int64, res *engine.GetResult) bool {
-	b, group := d.p.b, d.group.GroupName
-	d.found = d.found[:0]
-	if err := message.EachRecord(res.Segments, func(r message.Record) { d.found = append(d.found, int64(r.OffsetIn(t.Name))) }); err != nil {
-		d.failed = fmt.Errorf("messages of %s/%d at %d: %w", t.Name, queue, offset, err)
-		return false
-	}
-	source := pop.SourceOf(t.Name)
-	if d.order {
-		d.orderInfo = d.p.orders.give(d.orderInfo, source, pop.OrderKey{Topic: t.Name, Group: group, Queue: queue}, d.attempt, d.found, d.now, d.invisible)
-		b.offsets.Commit(t.Name, group, queue, offset)
-	} else {
-		c := &pop.Checkpoint{
-			Key:           pop.Key{Topic: t.Name, Group: group, Queue: queue, Start: offset, PopTime: d.now, BrokerName: b.options().BrokerName},
-			InvisibleTime: d.invisible, Offsets: append([]int64(nil), d.found...),
-		}
-		if d.p.log.has(d.revive, &c.Key) { // a reset of the offset within the millisecond
-			d.failed = refuse(protocol.SystemBusy, "[POP_AGAIN]system busy: the same messages were popped at the same time")
-			return false
-		}
-		if d.failed = popAnswer(d.p.log.add(d.revive, c), b.options()); d.failed != nil {
-			return false
-		}
-		b.offsets.Commit(t.Name, group, queue, int64(res.NextOffset))
-	}
-	d.starts = pop.AppendStartOffset(d.starts, source, queue, offset)
-	d.offsets = pop.AppendMessageOffsets(d.offsets, source, queue, d.found)
-	d.count += res.Count
-	d.bytes += res.Bytes
-	if source == pop.FromTopic || t == d.topic {
-		d.segments = append(d.segments, res.Segments...)
-		return true
-	}
-	d.addRetried(source, offset, res)
-	return true
-}
-
-// addRetried adds messages of a retry topic as those of the topic that was asked for, with their receipts.
-func (d *popping) addRetried(source pop.Source, start int64, res *engine.GetResult) {
-	message.EachRecord(res.Segments, func(r message.Record) { //nolint:errcheck // they were read before
-		m := new(message.Message)
-		r.Decode(m)
-		receipt := pop.Handle{
-			StartOffset: start, PopTime: d.now, InvisibleTime: d.invisible, ReviveQueue: d.revive, Source: source,
-			BrokerName: d.p.b.options().BrokerName, QueueID: m.QueueID, QueueOffset: int64(m.QueueOffset),
-		}
-		m.Topic = d.topic.Name
-		m.Properties = m.Properties.Set(message.PropertyPopCheckPoint, string(receipt.Append(nil)))
-		record := make([]byte, m.RecordSize())
-		message.EncodeRecord(record, m, r.BodyCRC())
-		d.segments = append(d.segments, record)
-	})
 }
 
 // wait lets the pop wait for messages, and returns Success; else why it does not. When it waits, d belongs to the wait.
@@ -609,40 +356,4 @@ func (d *popping) later(why string) *remoting.Command {
 	resp := remoting.NewResponse(protocol.PollingTimeout, why)
 	d.addHeader(resp)
 	return resp
-}
-
-// popReady tells whether the group could pop something of the topic or its retry topics; filters are not asked.
-func (b *Broker) popReady(t *metadata.Topic, group string, queue int32, order bool, attempt string) bool {
-	if queue >= 0 {
-		if b.popQueueReady(t.Name, group, queue, order, attempt) {
-			return true
-		}
-	} else if b.popTopicReady(t, group, order, attempt) {
-		return true
-	}
-	if order {
-		return false
-	}
-	for _, name := range pop.RetryTopics(t.Name, group) {
-		if retry := b.topics.Get(name); retry != nil && b.popTopicReady(retry, group, false, "") {
-			return true
-		}
-	}
-	return false
-}
-
-func (b *Broker) popTopicReady(t *metadata.Topic, group string, order bool, attempt string) bool {
-	for queue := range t.Config().ReadQueueNums {
-		if b.popQueueReady(t.Name, group, queue, order, attempt) {
-			return true
-		}
-	}
-	return false
-}
-
-func (b *Broker) popQueueReady(topic, group string, queue int32, order bool, attempt string) bool {
-	if order && b.popper.orders.blocked(topic, group, queue, attempt, b.now().UnixMilli()) {
-		return false
-	}
-	return int64(b.store.MaxOffset(topic, queue)) > b.popOffset(topic, group, queue, initModeMin, false)
 }

@@ -2,8 +2,6 @@ package broker
 
 import (
 	"bytes"
-	"fmt"
-	"math"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -106,22 +104,6 @@ func (s *sender) handle(conn *remoting.Conn, req *remoting.Command, mayWait bool
 		s.b.store.PutAsync(&d.msg, d)
 	}
 	return nil
-}
-
-// refused answers a send that did not reach the store.
-func (s *sender) refused(err error) *remoting.Command {
-	s.b.stats.Refused.Add(1)
-	s.b.stats.Refuse(refusalCause(err))
-	c := call{resp: remoting.NewResponse(protocol.Success, "")}
-	c.fail(err)
-	s.addTrace(c.resp)
-	return c.resp
-}
-
-// addTrace adds the fields that every answer to a send has, also a refusal.
-func (s *sender) addTrace(resp *remoting.Command) {
-	resp.Fields.AddBytes(message.PropertyRegion, s.region)
-	resp.Fields.AddBool(message.PropertyTraceOn, s.traceOn)
 }
 
 // prepare makes the message of the request, or says why it is refused.
@@ -235,22 +217,6 @@ func (s *sender) createTopic(h *protocol.SendMessageRequestHeader, o *Options) (
 	// consume then gives up when there is none.
 	s.b.registrar.tell(tellPatience)
 	return t, nil
-}
-
-// describeTopic is a topic's configuration as Java's refusals print it.
-func describeTopic(c *protocol.TopicConfig) string {
-	return fmt.Sprintf("TopicConfig [topicName=%s, readQueueNums=%d, writeQueueNums=%d, perm=%s, topicFilterType=%s, topicSysFlag=%d, order=%t, attributes=%v]",
-		c.TopicName, c.ReadQueueNums, c.WriteQueueNums, describePerm(c.Perm), c.TopicFilterType, c.TopicSysFlag, c.Order, c.Attributes)
-}
-
-func describePerm(perm int32) string {
-	text := []byte("---")
-	for i, bit := range []int32{metadata.PermRead, metadata.PermWrite, metadata.PermInherit} {
-		if perm&bit != 0 {
-			text[i] = "RWX"[i]
-		}
-	}
-	return string(text)
 }
 
 // fill sets all of the message but its properties.
@@ -433,31 +399,6 @@ func (d *sending) count(r engine.PutResult) {
 	d.s.b.stats.Put.Add(d.messages, int64(r.Size))
 }
 
-// messageIDs are the offset ids of what was stored, with commas between.
-func (d *sending) messageIDs(r engine.PutResult) []byte {
-	ids := d.ids[:0]
-	if len(d.offsets) == 0 {
-		ids = d.s.appendID(ids, r.PhyOffset)
-	}
-	for i, offset := range d.offsets {
-		if i > 0 {
-			ids = append(ids, ',')
-		}
-		ids = d.s.appendID(ids, offset)
-	}
-	d.ids = ids
-	return ids
-}
-
-func (s *sender) appendID(dst []byte, offset message.PhyOffset) []byte {
-	const digits = "0123456789ABCDEF"
-	dst = append(dst, s.idPrefix...)
-	for shift := 60; shift >= 0; shift -= 4 {
-		dst = append(dst, digits[uint64(offset)>>shift&15])
-	}
-	return dst
-}
-
 // free gives the sending back for use by another send.
 func (d *sending) free() {
 	d.conn, d.topic, d.s = nil, nil, nil
@@ -473,139 +414,4 @@ func (d *sending) free() {
 		d.ids, d.offsets = nil, nil
 	}
 	sendings.Put(d)
-}
-
-// putAnswer is the answer to a put: its code, and what went wrong in words.
-func (s *sender) putAnswer(r engine.PutResult) *remoting.Command {
-	code := putCode(r.Status)
-	if r.Status == engine.PutOK {
-		return remoting.NewResponse(code, "")
-	}
-	return remoting.NewResponse(code, putRemark(r, s.b.options()))
-}
-
-func putCode(status engine.PutStatus) protocol.ResponseCode {
-	switch status {
-	case engine.PutOK:
-		return protocol.Success
-	case engine.FlushDiskTimeout:
-		return protocol.FlushDiskTimeout
-	case engine.FlushSlaveTimeout:
-		return protocol.FlushSlaveTimeout
-	case engine.SlaveNotAvailable:
-		return protocol.SlaveNotAvailable
-	case engine.ServiceNotAvailable:
-		return protocol.ServiceNotAvailable
-	case engine.MessageIllegal, engine.PropertiesSizeExceeded:
-		return protocol.MessageIllegal
-	case engine.OSPageCacheBusy:
-		return protocol.SystemBusy
-	default:
-		return protocol.SystemError
-	}
-}
-
-// putRemark says why a put failed: what Java says, which people search for, and our cause with its numbers.
-func putRemark(r engine.PutResult, o *Options) string {
-	said := map[engine.PutStatus]string{
-		engine.FlushDiskTimeout:       "the message is stored, but its sync to disk takes longer than syncFlushTimeout",
-		engine.FlushSlaveTimeout:      "the message is stored, but no slave has it yet",
-		engine.SlaveNotAvailable:      "the message is stored, but no slave is there",
-		engine.ServiceNotAvailable:    "service not available now",
-		engine.CreateMappedFileFailed: "create mapped file failed, server is busy or broken.",
-		engine.OSPageCacheBusy:        "[PC_SYNCHRONIZED]broker busy, start flow control for a while",
-		engine.PutToRemoteBrokerFail:  "no other broker takes the message",
-	}[r.Status]
-	switch r.Status {
-	case engine.MessageIllegal, engine.PropertiesSizeExceeded:
-		said = fmt.Sprintf("the message is illegal, maybe msg body or properties length not matched. msg body length limit %dB, msg properties length limit 32KB.",
-			o.MaxMessageSize)
-	case engine.UnknownError:
-		said = "UNKNOWN_ERROR"
-	case engine.LMQConsumeQueueNumExceeded:
-		said = fmt.Sprintf("[LMQ_CONSUME_QUEUE_NUM_EXCEEDED]broker config enableLmq and enableMultiDispatch, lmq consumeQueue num exceed maxLmqConsumeQueueNum config num, default limit 2w. It is %d here",
-			o.MaxLmqConsumeQueueNum)
-	case engine.InSyncReplicasNotEnough:
-		said = "IN_SYNC_REPLICAS_NOT_ENOUGH"
-	}
-	if r.Err != nil {
-		said += ": " + r.Err.Error()
-	}
-	return said
-}
-
-// propertyFacts are what a send is decided by, found in one pass over the client's properties.
-type propertyFacts struct {
-	uniqueKey   []byte // borrowed
-	delayLevel  int32
-	timer       bool // asks for a time that is no delay level's
-	transaction bool
-	priority    int32 // one more than it is; 0: none
-	delayed     bool  // asks for a delay, whatever it is
-	sharded     bool  // belongs to an order
-	reserved    bool  // there is a property that is the broker's to set, or one that a reader would pass over
-}
-
-func (f *propertyFacts) scan(properties []byte) {
-	*f = propertyFacts{}
-	for len(properties) > 0 {
-		piece := properties
-		if end := bytes.IndexByte(properties, 0x02); end >= 0 {
-			piece, properties = properties[:end], properties[end+1:]
-		} else {
-			properties = nil
-		}
-		at := bytes.IndexByte(piece, 0x01)
-		if at <= 0 || at+1 >= len(piece) {
-			f.reserved = true
-			continue
-		}
-		f.note(piece[:at], piece[at+1:])
-	}
-}
-
-func (f *propertyFacts) note(name, value []byte) {
-	switch name[0] {
-	case 'U':
-		if string(name) == message.PropertyUniqueKey {
-			f.uniqueKey = value
-		}
-	case 'D':
-		if string(name) == message.PropertyDelayLevel {
-			n, err := strconv.ParseInt(string(value), 10, 32)
-			f.delayLevel, f.delayed = int32(n), true
-			if err != nil {
-				f.delayLevel = 0
-			}
-		}
-	case 'T':
-		switch string(name) {
-		case message.PropertyTimerDelaySeconds, message.PropertyTimerDelayMilliseconds, message.PropertyTimerDeliverTime:
-			f.timer, f.delayed = true, true
-		case message.PropertyTransactionPrepared:
-			f.transaction = bytes.EqualFold(value, []byte("true"))
-		case message.PropertyTraceOn:
-			f.reserved = true
-		}
-	case '_':
-		switch string(name) {
-		case message.PropertyPriority:
-			if n, err := strconv.ParseInt(string(value), 10, 32); err == nil && n >= 0 {
-				f.priority = int32(min(n, math.MaxInt32-1)) + 1
-			}
-		case message.PropertyShardingKey:
-			f.sharded = true
-		}
-	case 'M', 'C', 'P':
-		f.reserved = f.reserved || reservedProperty(name)
-	}
-}
-
-// reservedProperty reports whether a property is not the client's to set.
-func reservedProperty(name []byte) bool {
-	switch string(name) {
-	case message.PropertyRegion, message.PropertyTraceOn, message.PropertyCluster, message.PropertyPopCheckPoint:
-		return true
-	}
-	return false
 }
