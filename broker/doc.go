@@ -3,11 +3,13 @@
 //
 // # Main types
 //
-//   - [Broker] is a running broker: Open to Close.
-//   - [Options] are its settings, by the keys of RocketMQ's broker.conf; [StoreOptions] are those of the store.
+//   - [Broker] is a running broker: Open to Close. A [Host] keeps one open whatever its role becomes.
+//   - [Options] are its settings, by the keys of RocketMQ's broker.conf.
 //
-// Inside, each subject has its table or service, in a file of its own: topics, groups, offsets, clients and locks are tables
-// under one lock each; sender, puller, holds, schedule and registrar are the services.
+// What can be understood without a broker has a package below this one, which docs/design/0020-broker-packages.md lists: tables
+// under one lock each, and what decides. Here are the services that tie them to the store and to connections, a file or a few
+// for each (send, pull, pop, transaction, timer, register, replication, slavesync, acting), and the administrators' requests
+// (admin_*). A request comes by codes.go and is a call (handle.go).
 //
 // # Invariants
 //
@@ -29,13 +31,12 @@
 //
 // All exported methods are safe for use by many goroutines. Sends and pulls run on the goroutine that reads their
 // connection and take no lock for longer than a look into a table; one that has to make a topic or a group, and so to wait
-// for the disk, is taken over by a goroutine of its own. A held pull belongs to the table of holds until it is woken: by the
+// for the disk, is taken over by a goroutine of its own. A held pull belongs to the table of package longpoll until it is woken: by the
 // dispatch, which answers a single waiter itself, by a waker or by the clock.
 //
-// Locks are not nested, but for the one that a saver holds while it takes a snapshot of its table: saver before table.
-// Nothing is sent or written under a table's lock. Goroutines: one or a few for each service with a clock (holds, schedule,
-// registrar, persisters, housekeeping), all of which sleep while nothing happens, and the pools of the servers; Close awaits
-// them all.
+// Locks are not nested, but for those of queues that are popped from, which come before all others. Nothing is sent or written
+// under a table's lock. Goroutines: one or a few for each service with a clock (waiting pulls and pops, schedule, registrar,
+// persisters, housekeeping), all of which sleep while nothing happens, and the pools of the servers; Close awaits them all.
 //
 // # What it does not do
 //
