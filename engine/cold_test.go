@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -98,12 +99,20 @@ func TestColdGet(t *testing.T) {
 	}
 }
 
-// What a scan leaves behind stays within its bound; what was in memory before it stays.
+// What a scan leaves behind stays within its bound, though the system reads ahead of it; what was in memory before it stays.
 func TestColdScanLeavesTheCacheAlone(t *testing.T) {
-	s, fs, bodies := coldStore(t, 3)
-	s.pages.max = 2
-	// Somebody has the second file's first chunk in memory.
-	hot, size := s.log.Files()[1].Start, coldChunkSize
+	for _, ahead := range []int{0, 1, 2} {
+		t.Run(fmt.Sprintf("%d chunks ahead", ahead), func(t *testing.T) { testColdScan(t, ahead) })
+	}
+}
+
+func testColdScan(t *testing.T, ahead int) {
+	s, fs, bodies := coldStore(t, 8)
+	fs.ReadAhead = ahead * coldChunkSize
+	const most = 16 // a file is a region, of four chunks
+	s.pages.max = most
+	// Somebody has the second chunk of the second file in memory.
+	hot, size := s.log.Files()[1].Start+coldChunkSize, coldChunkSize
 	if err := s.log.Load(hot, size); err != nil {
 		t.Fatal(err)
 	}
@@ -117,16 +126,33 @@ func TestColdScanLeavesTheCacheAlone(t *testing.T) {
 		if _, err := s.LoadCold(&req); err != nil {
 			t.Fatal(err)
 		}
-		if most := 4*coldChunkSize + 2*4096; resident(fs, s) > most {
-			t.Fatalf("at %d %d bytes are in memory, want %d at most", req.Offset, resident(fs, s), most)
+		if bound := (most+1)*coldChunkSize + 2*4096; resident(fs, s) > bound {
+			t.Fatalf("at %d %d bytes are in memory, want %d at most", req.Offset, resident(fs, s), bound)
 		}
 	}
 	if !s.log.Resident(hot, size) {
 		t.Error("what was in memory before the scan is gone")
 	}
 	m := s.Metrics()
-	if m.ColdParts > 2 || m.ColdLoads != m.ColdDropped+int64(m.ColdParts) || m.ColdBytes == 0 {
+	if m.ColdParts > most || m.ColdLoads != m.ColdDropped+int64(m.ColdParts) || m.ColdDropped == 0 {
 		t.Errorf("metrics %+v", m)
+	}
+	// Each byte but those of the hot chunk was counted, whoever read it.
+	if want := int64(s.log.MaxOffset()) - coldChunkSize; m.ColdBytes < want-coldChunkSize || m.ColdBytes > want {
+		t.Errorf("%d bytes were loaded of %d", m.ColdBytes, want)
+	}
+}
+
+// Reads at single places neither expect to be read ahead of nor are given more than they ask for.
+func TestColdSingleReads(t *testing.T) {
+	s, _, _ := coldStore(t, 4)
+	for _, f := range s.log.Files() {
+		if n, err := s.LoadColdAt(message.PhyOffset(f.Start + 2*coldChunkSize)); err != nil || n != coldChunkSize {
+			t.Fatalf("loaded %d bytes: %v", n, err)
+		}
+	}
+	if got := s.pages.chunks; got != len(s.log.Files()) {
+		t.Errorf("%d chunks are accounted for, %d were read", got, len(s.log.Files()))
 	}
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/rocketlog/rocketlog/internal/vfs"
@@ -136,6 +137,10 @@ type Options struct {
 	// ScrubInterval is how long after one round the next begins [scrubInterval].
 	// Zero is 24 h.
 	ScrubInterval time.Duration
+	// ColdBytesPerSecond is how much LoadCold reads while messages are put; it waits
+	// when it has read more. It is not one of RocketMQ's [coldBytesPerSecond]. Zero
+	// is 96 MiB for each processor, negative no bound.
+	ColdBytesPerSecond int64
 	// PreheatMax bounds the bytes ahead of the writer that are brought into
 	// memory [warmMapedFileEnable is its Java kin]. Zero is 64 MiB, negative off.
 	PreheatMax int64
@@ -185,6 +190,7 @@ func (o *Options) EnsureDefaults() {
 	setDefault(&o.MaxLightQueues, 20_000)
 	setDefault(&o.ScrubBytesPerSecond, 4<<20)
 	setDefault(&o.ScrubInterval, 24*time.Hour)
+	setDefault(&o.ColdBytesPerSecond, int64(runtime.GOMAXPROCS(0))*coldBytesPerProcessor)
 	if o.DelayLevels == nil {
 		o.DelayLevels = DefaultDelayLevels
 	}

@@ -184,7 +184,7 @@ func (s *Store) logOptions() *commitlog.Options {
 
 // start runs the background work.
 func (s *Store) start() {
-	s.pages = newColdPages(s.log, s.opts.Now)
+	s.pages = newColdPages(s.log, s.opts.ColdBytesPerSecond, s.opts.Now)
 	s.log.Start()
 	if s.opts.ScrubBytesPerSecond > 0 {
 		s.running.Add(1)

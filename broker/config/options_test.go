@@ -23,7 +23,7 @@ func TestDefaultsAreJavas(t *testing.T) {
 	if err := json.Unmarshal(data, &want); err != nil {
 		t.Fatal(err)
 	}
-	ours := map[string]bool{"maxPullHolds": true, "maxColdPulls": true, "maxPendingPuts": true, "maxPutWait": true, "maxPopInFlight": true, "maxLogBytes": true, "scrubBytesPerSecond": true, "scrubInterval": true, "bindAddress": true,
+	ours := map[string]bool{"maxPullHolds": true, "maxColdPulls": true, "maxPendingPuts": true, "maxPutWait": true, "maxPopInFlight": true, "maxLogBytes": true, "scrubBytesPerSecond": true, "scrubInterval": true, "coldBytesPerSecond": true, "bindAddress": true,
 		"enableAutoSwitchHA": true, "haEpoch": true}
 	checked := 0
 	for _, e := range properties.Entries(Default()) {

@@ -39,6 +39,7 @@ type StoreOptions struct {
 	MaxLogBytes                       int64  `property:"maxLogBytes"`                       // bytes of log kept at most (not RocketMQ's); default unbounded
 	ScrubBytesPerSecond               int64  `property:"scrubBytesPerSecond"`               // bytes of the store verified in a second, in the background (not RocketMQ's); default 4 MiB, negative off
 	ScrubInterval                     int64  `property:"scrubInterval"`                     // hours between two rounds of that; default 24
+	ColdBytesPerSecond                int64  `property:"coldBytesPerSecond"`                // bytes/s of messages on disk only that consumers are given while others are sent (not RocketMQ's); default 96 MiB for each processor, negative no bound
 	AccessMessageInMemoryMaxRatio     int    `property:"accessMessageInMemoryMaxRatio"`     // percent of memory; default 40
 	MaxTransferBytesOnMessageInMemory int    `property:"maxTransferBytesOnMessageInMemory"` // bytes of one pull; default 262144
 	MaxTransferCountOnMessageInMemory int    `property:"maxTransferCountOnMessageInMemory"` // messages of one pull; default 32
@@ -186,6 +187,7 @@ func (o StoreOptions) Engine() (*engine.Options, error) {
 		MaxLogBytes:                o.MaxLogBytes,
 		ScrubBytesPerSecond:        o.ScrubBytesPerSecond,
 		ScrubInterval:              time.Duration(o.ScrubInterval) * time.Hour,
+		ColdBytesPerSecond:         o.ColdBytesPerSecond,
 		AccessMemoryRatio:          o.AccessMessageInMemoryMaxRatio,
 		MaxTransferBytesInMemory:   o.MaxTransferBytesOnMessageInMemory,
 		MaxTransferCountInMemory:   o.MaxTransferCountOnMessageInMemory,

@@ -11,6 +11,8 @@ type ColdFS struct {
 	FS
 	// OnLoad is called before each load, when set; it may wait.
 	OnLoad func(name string, off, n int)
+	// ReadAhead is how much comes with a load that goes on where something is resident, or begins a file.
+	ReadAhead int
 
 	mu       sync.Mutex
 	resident map[string]map[int]bool // pages, by file; a file that is not in here is resident as a whole
@@ -100,12 +102,17 @@ func (m *coldMapping) Load(off, n int) error {
 	if err := m.Mapping.Load(off, n); err != nil {
 		return err
 	}
+	sequential := m.off+off == 0
+	m.pages(off-1, 1, func(resident map[int]bool, page int) { sequential = sequential || resident[page] })
 	m.pages(off, n, func(resident map[int]bool, page int) {
 		if !resident[page] {
 			resident[page] = true
 			m.fs.loaded++
 		}
 	})
+	if sequential {
+		m.pages(off+n, min(m.fs.ReadAhead, len(m.Bytes())-off-n), func(resident map[int]bool, page int) { resident[page] = true })
+	}
 	return nil
 }
 

@@ -188,8 +188,10 @@ func (m *osMapping) Load(off, n int) error {
 	if err != nil || len(b) == 0 {
 		return err
 	}
-	// The first reads all of it at once, in requests as large as the device takes; the second waits for it.
-	_ = madvise(b, unix.MADV_WILLNEED)
+	if m.file != nil && m.file.load(m.off+int64(off), n) == nil {
+		return nil
+	}
+	// It is no file's, or the file is closed; or else this tells what is wrong.
 	err = madvise(b, unix.MADV_POPULATE_READ)
 	if err == unix.EINVAL { // a kernel before 5.14
 		touch(b, false)

@@ -93,7 +93,7 @@ func (f *osFile) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// coldPiece is how much ReadCold reads at once.
+// coldPiece is how much ReadCold and load read at once.
 const coldPiece = 256 << 10
 
 func (f *osFile) ReadCold(p []byte, off int64) (n int, err error) {
@@ -110,6 +110,22 @@ func (f *osFile) ReadCold(p []byte, off int64) (n int, err error) {
 		}
 	}
 	return n, err
+}
+
+// loadBuffers are where load reads to.
+var loadBuffers = sync.Pool{New: func() any { return new([coldPiece]byte) }}
+
+// load brings a range into the page cache by reading it, and forgets it. The system then reads ahead of one who reads on, in
+// the largest requests and folios that there are; it does neither for one who only advises.
+func (f *osFile) load(off int64, n int) error {
+	buf := loadBuffers.Get().(*[coldPiece]byte)
+	defer loadBuffers.Put(buf)
+	for end := off + int64(n); off < end; off += coldPiece {
+		if _, err := f.ReadAt(buf[:min(coldPiece, end-off)], off); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // span is a range of a file.

@@ -189,3 +189,31 @@ func TestForgetAndLoad(t *testing.T) {
 		t.Error("other bytes after the file was closed")
 	}
 }
+
+// What was loaded in order, in pieces and with all that the system read ahead, leaves by regions of the largest folio.
+func TestForgetWhatWasReadAhead(t *testing.T) {
+	const size, region, piece = 16 << 20, 2 << 20, 256 << 10
+	f := create(t, OS, filepath.Join(t.TempDir(), "f"))
+	_, err := f.WriteAt(bytes.Repeat([]byte("0123456789abcdef"), size/16), 0)
+	noErr(t, err)
+	noErr(t, f.Sync())
+	m := mapFile(t, f, 0, size, true)
+	noErr(t, m.Forget(0, size))
+	if m.Resident(0, size) {
+		t.Skip("the file system keeps all in memory")
+	}
+	for at := 0; at < size; at += piece {
+		noErr(t, m.Load(at, piece))
+		if !m.Resident(at, piece) || m.Bytes()[at] != '0' {
+			t.Fatalf("what was loaded at %d is not in memory", at)
+		}
+	}
+	for at := 0; at < size; at += region {
+		noErr(t, m.Forget(at, region))
+		for in := at; in < at+region; in += pageSize {
+			if m.Resident(in, pageSize) {
+				t.Fatalf("the page at %d is still in memory", in)
+			}
+		}
+	}
+}

@@ -133,10 +133,12 @@ type Mapping interface {
 	Resident(off, n int) bool
 	// Load brings [off, off+n) into memory for reading, and waits for it in a
 	// system call: a goroutine that waits for a page it touched keeps its
-	// processor from all others.
+	// processor from all others. What lies behind it may come, too, as a system
+	// reads ahead of one who goes through a file.
 	Load(off, n int) error
 	// Forget has the system drop [off, off+n) from memory, as far as it is
 	// written to the device. The bytes stay, and come back when they are touched.
+	// Of pages that the system keeps as one, up to 2 MiB, all leave together or none.
 	Forget(off, n int) error
 	// Unmap ends the mapping. A second call is an error.
 	Unmap() error
