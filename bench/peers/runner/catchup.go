@@ -69,7 +69,7 @@ func (e *Env) freshSlave(start func(*Env, member) (*server, error)) (Results, er
 func (e *Env) catchUp(master *server) (measure.Result, error) {
 	var first, last int64
 	var begin time.Time
-	err := e.watch(master, 2*time.Millisecond, childTimeout, func(end, ack int64) bool {
+	err := e.watch(master, catchUpSample, childTimeout, func(end, ack int64) bool {
 		switch {
 		case ack <= 0:
 			begin, first = time.Now(), 0 // it has nothing yet
