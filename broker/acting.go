@@ -114,13 +114,16 @@ func (a *acting) turn(on bool) {
 	if a.on.Load() == on {
 		return
 	}
+	if on {
+		// Before anybody is served: an acknowledgement that finds no checkpoint here goes where none will be.
+		b.popper.log.load()
+	}
 	a.on.Store(on)
 	if on {
 		b.log.Warn("the master is gone: this slave delivers what is due of it to other brokers")
 		b.schedule.Start()
 		a.halfs = newTransactor(b)
 		a.halfs.startEscape()
-		b.popper.log.load()
 		b.popper.start()
 	} else {
 		b.schedule.Pause()

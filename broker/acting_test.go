@@ -350,6 +350,42 @@ func TestSlaveActsForPops(t *testing.T) {
 	}
 }
 
+// A slave serves those who pop only when it knows what its master gave out: an acknowledgement of that goes nowhere else.
+func TestSlaveActsWhenItKnowsWhatWasPopped(t *testing.T) {
+	g := startActing(t, func(*Options) {})
+	master := &popBench{bench: g.master}
+	g.other.put("Pair", 0, "of the other")
+	master.fill("Pair", "m", 1)
+	if got := master.pop(popHeader("Pair")); len(got) != 1 {
+		t.Fatalf("popped %v", got)
+	}
+	g.slave.copied(g.master)
+	if err := g.master.Broker.Close(); err != nil {
+		t.Fatal(err)
+	}
+	q := &g.slave.popper.log.queues[reviveQueues-1]
+	q.mu.Lock()
+	let := sync.OnceFunc(q.mu.Unlock)
+	defer let()
+	g.names.set(map[int64]string{1: g.slave.Addr()})
+	g.slave.await("the slave to turn", func() bool {
+		if !g.slave.acting.turning.TryLock() {
+			return g.slave.popper.log.open.Load() == 1 || g.slave.acts()
+		}
+		g.slave.acting.turning.Unlock()
+		return false
+	})
+	acts := g.slave.acts()
+	let()
+	if acts {
+		t.Error("the slave acts before it knows what its master gave out")
+	}
+	g.slave.await("the slave to act", g.slave.acts)
+	if n := g.slave.popper.log.open.Load(); n != 1 {
+		t.Errorf("the slave knows of %d pops", n)
+	}
+}
+
 // What is popped from a master comes again elsewhere by retry topics of the first form: those of the second have names that no
 // broker takes a message for. It comes also when the slave has not yet copied the group.
 func TestSlaveRevivesWhatItsMasterGaveOut(t *testing.T) {
