@@ -42,6 +42,7 @@ type reviveLog struct {
 	stop  chan struct{} // nil: it does not run
 	done  sync.WaitGroup
 
+	chase  chase                // the run goroutine's
 	silent map[string]time.Time // brokers that did not answer, and until when they are not asked; the run goroutine's
 }
 
@@ -88,7 +89,7 @@ func (l *reviveLog) load() {
 }
 
 func (l *reviveLog) start() {
-	l.stop = make(chan struct{})
+	l.stop, l.chase = make(chan struct{}), chase{}
 	l.done.Add(1)
 	go l.run()
 }

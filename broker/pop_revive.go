@@ -42,6 +42,12 @@ func (l *reviveLog) round() time.Duration {
 		if l.queues[i].behind.Swap(false) {
 			l.follow(int32(i))
 		}
+	}
+	least := time.Millisecond
+	if l.awaitTimer() {
+		least = chasePoll
+	}
+	for i := range l.queues {
 		l.reviveDue(int32(i))
 	}
 	unsettled := l.commit()
@@ -61,7 +67,7 @@ func (l *reviveLog) round() time.Duration {
 		q.mu.Unlock()
 	}
 	l.armed.Store(at)
-	return max(time.Duration(at-l.b.now().UnixMilli()), 1) * time.Millisecond
+	return max(time.Duration(at-l.b.now().UnixMilli())*time.Millisecond, least)
 }
 
 // commit notes how far the log is settled, and tells whether that may change soon.

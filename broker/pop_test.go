@@ -537,6 +537,43 @@ func TestPopThroughTheTimer(t *testing.T) {
 	}
 }
 
+// TestPopAwaitsALateTimer has the timer bring an acknowledgement long after its checkpoint, and its time: what is acknowledged
+// does not come again for that.
+func TestPopAwaitsALateTimer(t *testing.T) {
+	const grain = 60_000 // ms
+	begin, ahead := time.Now().Truncate(grain*time.Millisecond), new(atomic.Int64)
+	s := startPopIn(t, t.TempDir(), ahead, func(o *Options) {
+		o.TimerPrecisionMs = grain
+		o.Now = func() time.Time { return begin.Add(time.Duration(ahead.Load()) * time.Millisecond) }
+	})
+	s.fill("T", "m", 2)
+	h := popHeader("T")
+	h.InvisibleTime = 10*grain + 500 // the timer brings the checkpoint after 10 grains, the acknowledgement after 11
+	list := s.pop(h)
+	if len(list) != 2 {
+		t.Fatalf("popped %v", poppedBodies(list))
+	}
+	s.ack(list[0])
+	s.dispatched(message.TimerTopic, 0, 2)
+	retry := pop.RetryTopicV1("T", "g")
+	s.pass((10*grain + 10_000) * time.Millisecond)
+	s.timers.arrived()
+	s.await("the checkpoint to come", func() bool { return s.popper.log.open.Load() == 1 || s.store.MaxOffset(retry, 0) > 0 })
+	s.popper.log.kick()
+	s.await("the log to be looked at", func() bool { return len(s.popper.log.wake) == 0 })
+	s.pass(grain * time.Millisecond)
+	s.timers.arrived()
+	s.settled(0)
+	s.retried(1)
+	var bodies []string
+	for _, r := range s.messagesIn(retry, 0) {
+		bodies = append(bodies, string(r.Body()))
+	}
+	if !slices.Equal(bodies, []string{"m1"}) {
+		t.Errorf("%q come again", bodies)
+	}
+}
+
 // TestPopSyncFlush has checkpoints and acknowledgements wait for the disk.
 func TestPopSyncFlush(t *testing.T) {
 	s := startPop(t, func(o *Options) { o.FlushDiskType = "SYNC_FLUSH" })

@@ -16,7 +16,8 @@
 //     the records behind it, in their order, once or twice, gives every checkpoint that was open, with what was acknowledged.
 //  2. An offset of a checkpoint leaves the ledger by an acknowledgement, or by Settle once its message is stored elsewhere:
 //     no other way, as long as no two checkpoints are added by one key. So each message that was given out is done or comes again.
-//  3. A checkpoint is due not before its time, and is returned by Due once: what it covers is not given out twice at a time.
+//  3. A checkpoint is due not before its time, and is returned by Due once: what it covers is not given out twice at a time. One that
+//     came by way of the timer is due not before its acknowledgements came that way ([Ledger.Brought]).
 //  4. The memory of a ledger is bounded by its open checkpoints, and these by the caller, who asks Len before it adds.
 //  5. An ordered queue gives out nothing while an offset of its last batch is neither done nor visible again; and then
 //     begins with the first that is not done.

@@ -8,8 +8,9 @@ import (
 	"github.com/google/btree"
 )
 
-// lateGrace is how long after its time a checkpoint that came by way of the timer stays open, ms: its acknowledgements come
-// the same way, one second after it, and the timer has a grain of a second (Java waits as long: PopReviveService).
+// lateGrace is how long after its time a checkpoint that came by way of the timer stays open at least, ms: its acknowledgements
+// come the same way, one second after it, and the timer has a grain of a second (Java waits as long: PopReviveService). Where the
+// timer is further behind, as after a start, no time by the clock is long enough: see Brought.
 const lateGrace = 3000
 
 // A Ledger holds what is open of one queue of the revive log: the checkpoints whose messages are neither all acknowledged
@@ -19,7 +20,8 @@ type Ledger struct {
 	next  int64              // every record below it has been applied
 	ahead map[int64]struct{} // applied, at or above next
 	open  map[Key]*entry
-	due   *btree.BTreeG[*entry] // by time; without those that Due has returned
+	due   *btree.BTreeG[*entry] // by time; without those that Due has returned, and those that are in late
+	late  *btree.BTreeG[*entry] // by time; those whose acknowledgements the timer may still have
 	pins  *btree.BTreeG[*entry] // by offset in the revive log
 }
 
@@ -30,17 +32,19 @@ type entry struct {
 	acked  uint32 // bit i: Offsets[i] is done
 	dueAt  int64  // ms
 	taken  bool   // returned by Due
+	late   bool   // in Ledger.late
 }
 
 const btreeDegree = 32
 
 // NewLedger returns an empty ledger of a log that is applied from offset next on.
 func NewLedger(next int64) *Ledger {
+	byTime := func(a, b *entry) bool {
+		return cmp.Or(cmp.Compare(a.dueAt, b.dueAt), cmp.Compare(a.offset, b.offset)) < 0
+	}
 	return &Ledger{
 		next: next, ahead: map[int64]struct{}{}, open: map[Key]*entry{},
-		due: btree.NewG(btreeDegree, func(a, b *entry) bool {
-			return cmp.Or(cmp.Compare(a.dueAt, b.dueAt), cmp.Compare(a.offset, b.offset)) < 0
-		}),
+		due: btree.NewG(btreeDegree, byTime), late: btree.NewG(btreeDegree, byTime),
 		pins: btree.NewG(btreeDegree, func(a, b *entry) bool { return a.offset < b.offset }),
 	}
 }
@@ -63,13 +67,14 @@ func (l *Ledger) Committed() int64 {
 	return l.next - 1
 }
 
-// Add applies a checkpoint's record at offset. Late says that the record came by way of the timer. A checkpoint of the same
+// Add applies a checkpoint's record at offset. Late says that the record came by way of the timer: it is due when Brought says
+// that its acknowledgements came too. A checkpoint of the same
 // key is replaced, as in Java: it was written twice, or anew with fewer messages. Who gives messages out asks Has before.
 func (l *Ledger) Add(offset int64, c *Checkpoint, late bool) {
 	if !l.apply(offset) || len(c.Offsets) == 0 {
 		return
 	}
-	e := &entry{ckpt: c, offset: offset, dueAt: c.VisibleAt()}
+	e := &entry{ckpt: c, offset: offset, dueAt: c.VisibleAt(), late: late}
 	if late {
 		e.dueAt += lateGrace
 	}
@@ -81,7 +86,31 @@ func (l *Ledger) Add(offset int64, c *Checkpoint, late bool) {
 	}
 	l.open[c.Key] = e
 	l.pins.ReplaceOrInsert(e)
-	l.due.ReplaceOrInsert(e)
+	l.byTime(e).ReplaceOrInsert(e)
+}
+
+// byTime is where a checkpoint is that Due has not returned.
+func (l *Ledger) byTime(e *entry) *btree.BTreeG[*entry] {
+	if e.late {
+		return l.late
+	}
+	return l.due
+}
+
+// Awaits tells whether a checkpoint whose time has come waits for Brought, and which time that must be told.
+func (l *Ledger) Awaits(now int64) (until int64, ok bool) {
+	e, ok := l.late.Min()
+	return now - lateGrace, ok && e.dueAt <= now
+}
+
+// Brought notes that all the records are applied that the timer was to bring until a time: what is not acknowledged by them of
+// checkpoints of that time is not acknowledged.
+func (l *Ledger) Brought(until int64) {
+	for e, ok := l.late.Min(); ok && e.ckpt.VisibleAt() <= until; e, ok = l.late.Min() {
+		l.late.DeleteMin()
+		e.late = false
+		l.due.ReplaceOrInsert(e)
+	}
 }
 
 // Ack applies an ack's record at offset.
@@ -178,13 +207,14 @@ func (l *Ledger) Due(now int64) (Revival, bool) {
 	return r, true
 }
 
-// NextDue is the time at which Due has something to return.
+// NextDue is the time at which Due has something to return, if that does not have to wait for Brought.
 func (l *Ledger) NextDue() (at int64, ok bool) {
-	e, ok := l.due.Min()
-	if !ok {
-		return 0, false
+	for _, tree := range []*btree.BTreeG[*entry]{l.due, l.late} {
+		if e, found := tree.Min(); found && (!ok || e.dueAt < at) {
+			at, ok = e.dueAt, true
+		}
 	}
-	return e.dueAt, true
+	return at, ok
 }
 
 // Settle ends a checkpoint that Due has returned: its messages are stored elsewhere, or gone, or in a checkpoint of another
@@ -216,7 +246,7 @@ func (l *Ledger) remove(e *entry) {
 	delete(l.open, e.ckpt.Key)
 	l.pins.Delete(e)
 	if !e.taken {
-		l.due.Delete(e)
+		l.byTime(e).Delete(e)
 	}
 }
 

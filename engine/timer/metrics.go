@@ -53,9 +53,7 @@ func (c *counts) add(topic []byte, n, now int64) {
 
 // Metrics returns a snapshot. It reads the whole wheel and is not for every message.
 func (t *Timer) Metrics() Metrics {
-	t.state.Lock()
-	read, offset := t.state.readTime, t.state.queueOffset
-	t.state.Unlock()
+	read, offset := t.Reached()
 	m := Metrics{
 		Taken: t.counts.taken.Load(), Delivered: t.counts.delivered.Load(), Recalled: t.counts.recalled.Load(), Dropped: t.counts.dropped.Load(),
 		ReadTime: read, QueueOffset: offset, QueueMax: t.queue.MaxOffset(),
@@ -65,6 +63,14 @@ func (t *Timer) Metrics() Metrics {
 		return nil
 	})
 	return m
+}
+
+// Reached returns how far the timer is, which costs nothing: all slots before read are delivered, and all messages of the timer
+// topic below taken are taken in.
+func (t *Timer) Reached() (read int64, taken message.QueueOffset) {
+	t.state.Lock()
+	defer t.state.Unlock()
+	return t.state.readTime, t.state.queueOffset
 }
 
 // Counts returns how many messages were taken in and how many were delivered, which costs nothing.
