@@ -23,19 +23,11 @@ type chase struct {
 func (l *reviveLog) awaitTimer() bool {
 	c := &l.chase
 	if c.until == 0 {
-		for i := range l.queues {
-			q := &l.queues[i]
-			q.mu.Lock()
-			until, ok := q.mu.ledger.Awaits(l.b.now().UnixMilli())
-			q.mu.Unlock()
-			if ok {
-				*c = chase{until: until}
-				break
-			}
-		}
-		if c.until == 0 {
+		until, ok := l.awaits()
+		if !ok {
 			return false
 		}
+		*c = chase{until: until}
 	}
 	if l.b.options().TimerWheelEnable && !c.over(l.b) {
 		return true
@@ -49,6 +41,21 @@ func (l *reviveLog) awaitTimer() bool {
 	}
 	c.until = 0
 	return false
+}
+
+// awaits tells whether a checkpoint of some queue waits so, and until when the timer is to have brought all.
+func (l *reviveLog) awaits() (until int64, ok bool) {
+	now := l.b.now().UnixMilli()
+	for i := range l.queues {
+		q := &l.queues[i]
+		q.mu.Lock()
+		until, ok = q.mu.ledger.Awaits(now)
+		q.mu.Unlock()
+		if ok {
+			return until, true
+		}
+	}
+	return 0, false
 }
 
 // over goes on with the chase, and tells whether the revive log has what the timer was to bring. Step by step: the slots until the

@@ -10,6 +10,20 @@ import (
 	"github.com/rocketlog/rocketlog/message"
 )
 
+// openTestScheduler opens a scheduler of one level with what a disk has, below a log whose end may move.
+func openTestScheduler(t *testing.T, fsys vfs.FS, store Store, end *message.PhyOffset) *Scheduler {
+	t.Helper()
+	s := newTestScheduler(t, store, time.Second)
+	var err error
+	if s.progress, err = openProgress(fsys, "delayprogress", func() message.PhyOffset { return *end }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Load(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // A scheduler that is killed again and again, long before delayOffset.json is written, delivers each message once; after a
 // power loss that took deliveries it delivers those again.
 func TestScheduleKilled(t *testing.T) {
@@ -20,17 +34,7 @@ func TestScheduleKilled(t *testing.T) {
 		store.delay(1, "T", strconv.Itoa(i), 0)
 	}
 	end := message.PhyOffset(1000)
-	open := func() *Scheduler {
-		s := newTestScheduler(t, store, time.Second)
-		var err error
-		if s.progress, err = openProgress(fsys, "delayprogress", func() message.PhyOffset { return end }); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Load(); err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
+	open := func() *Scheduler { return openTestScheduler(t, fsys, store, &end) }
 	kills := 0
 	for ; len(store.taken()) < messages; kills++ {
 		s := open()
@@ -62,17 +66,7 @@ func TestStaleDelayProgress(t *testing.T) {
 		store := newMemoryStore()
 		store.delay(1, "T", "x", 0)
 		end := message.PhyOffset(1000)
-		open := func() *Scheduler {
-			s := newTestScheduler(t, store, time.Second)
-			var err error
-			if s.progress, err = openProgress(fsys, "delayprogress", func() message.PhyOffset { return end }); err != nil {
-				t.Fatal(err)
-			}
-			if err := s.Load(); err != nil {
-				t.Fatal(err)
-			}
-			return s
-		}
+		open := func() *Scheduler { return openTestScheduler(t, fsys, store, &end) }
 		s := open()
 		s.deliverLevel(1, time.Now().UnixMilli()+5000)
 		if err := s.progress.file.Sync(); err != nil { // the kernel may, at any time
