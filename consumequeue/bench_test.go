@@ -34,18 +34,19 @@ func benchSet(b *testing.B, count, units int, opts *Options) (s *Set, queues []*
 	return s, queues, dir
 }
 
-// BenchmarkAppend appends round-robin, with the lookup that a dispatcher does.
+// BenchmarkAppend appends round-robin, with the lookup that a dispatcher does. All files are there before.
 func BenchmarkAppend(b *testing.B) {
+	const begun = tailUnitsMax + 1
 	for _, count := range []int{1, 8, 100, 10_000} {
 		b.Run(fmt.Sprintf("queues=%d", count), func(b *testing.B) {
-			s, queues, _ := benchSet(b, count, 129, nil)
+			s, queues, _ := benchSet(b, count, begun, nil)
 			topics := make([][]byte, count)
 			for i, q := range queues {
 				topics[i] = []byte(q.Key().Topic)
 			}
 			offsets := make([]message.QueueOffset, count)
 			for i := range offsets {
-				offsets[i] = 129
+				offsets[i] = begun
 			}
 			phy := s.MaxPhy()
 			b.ReportAllocs()

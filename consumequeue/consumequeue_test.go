@@ -572,20 +572,20 @@ func TestIdleQueues(t *testing.T) {
 func TestTailShrinksWithQueues(t *testing.T) {
 	s := openSet(t, vfs.NewCrashFS(1), testDir, &Options{TailBytes: 100 * 20 * unitSize})
 	q := mustQueue(t, s, "T", 0)
-	appendUnits(t, q, 0, 1000)
-	if cap(q.tail) != blockSize {
+	appendUnits(t, q, 0, 3000)
+	if cap(q.tail) != tailUnitsMax*unitSize {
 		t.Errorf("the tail of a single queue has %d bytes", cap(q.tail))
 	}
 	for id := range int32(99) {
 		mustQueue(t, s, "T", id+1)
 	}
 	other := s.Queue("T", 5)
-	appendUnits(t, q, 1000, 2000)
+	appendUnits(t, q, 3000, 6000)
 	appendUnits(t, other, 0, 1000)
 	if cap(q.tail) != 20*unitSize || cap(other.tail) != 20*unitSize {
 		t.Errorf("the tails have %d and %d bytes", cap(q.tail), cap(other.tail))
 	}
-	checkUnits(t, q, 0, 2000)
+	checkUnits(t, q, 0, 6000)
 	checkUnits(t, other, 0, 1000)
 }
 

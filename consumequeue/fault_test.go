@@ -33,7 +33,7 @@ func TestFullDisk(t *testing.T) {
 			t.Fatal(err)
 		default:
 			refused++
-			if len(queues[i].tail) != blockSize {
+			if len(queues[i].tail) != tailUnitsMax*unitSize {
 				t.Fatalf("refused with %d bytes in the tail", len(queues[i].tail))
 			}
 		}

@@ -24,8 +24,8 @@ type Options struct {
 	OpenFiles int
 
 	// TailBytes bounds the memory of the units not yet written to files, over
-	// all queues; 0 means 32 MiB. A queue buffers at most 128 units (2560
-	// bytes), fewer when there are many queues, never less than 8.
+	// all queues; 0 means 32 MiB. A queue buffers at most 1024 units (20
+	// KiB), fewer when there are many queues, never less than 8.
 	TailBytes int
 
 	// SyncFiles is up to how many files and folders Sync makes durable one by
