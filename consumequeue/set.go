@@ -12,8 +12,7 @@ import (
 	"github.com/rocketlog/rocketlog/message"
 )
 
-// Bounds of what a queue buffers, in units. A write costs as much as fifty units of it, and with few queues tails may be
-// long: 50 ns a unit instead of the 72 of a single block.
+// Bounds of what a queue buffers, in units. The call that writes them costs 3 µs.
 const (
 	tailUnitsMax = 8 * blockUnits
 	tailUnitsMin = 8

@@ -20,6 +20,7 @@
 //     State was taken, or newer. A State knows of whole messages only, those that were settled.
 //  6. A file is mapped only with all its space allocated, so a full disk is an error of Put and never
 //     a fault. Put after such an error goes on where it stopped.
+//     The slots of a file in use are brought into memory by a goroutine that ends by itself, and that Close waits for.
 //  7. At most Options.MaxMapped files are mapped besides the one being written and those being read.
 //     A mapping goes only when nobody reads it.
 //

@@ -21,7 +21,10 @@ type file struct {
 	used, count      atomic.Int32
 	settled          atomic.Int32 // the count without the message being put: header and slots are up to it
 
-	heated int // the entries before this position are in memory; the goroutine's that puts
+	// Of the goroutine that puts; see heat.go.
+	heated     int  // the entries before this position are in memory
+	slotsAsked bool // the slots were asked for
+	reopened   bool // for writing: slots may be on disk
 
 	// Under Index.mu.
 	handle  vfs.File    // open as long as mapped
@@ -111,7 +114,7 @@ func (f *file) open(fs vfs.FS, writable bool) (err error) {
 		f.handle = nil
 		return err
 	}
-	if writable {
+	if f.reopened = writable; writable {
 		// Java leaves its files with holes, which a full disk would turn into a fault.
 		err = f.handle.Allocate(0, f.fileSize())
 	}

@@ -119,6 +119,7 @@ func (x *Index) settleFile() {
 	if w.ends.moved {
 		w.active.finish(w.bytes, w.ends)
 		w.ends = ends{}
+		x.heatSlots()
 	}
 }
 
@@ -134,10 +135,6 @@ func (e *ends) to(phy, time int64) { e.phy, e.time, e.moved = phy, time, true }
 // keysAtOnce is how many entries are written before the readers are told of them: keys of one slot are found by comparing
 // each with those before it.
 const keysAtOnce = 8
-
-// heatSize is how much space for entries is brought into memory at once: a fault for each page costs more
-// than the entries in it.
-const heatSize = 128 << 10
 
 // put writes entries of a message, as many as there is room for but a few at most, and then, for the
 // readers, the count and their slots (invariant 1). It returns how many, and how many slots were empty before.
@@ -188,13 +185,6 @@ func (f *file) prevOf(b []byte, before []keyPlace, slot int, count int32) int32 
 		return 0
 	}
 	return prev
-}
-
-// heat brings the pages of the entries before a position into memory, and some behind them.
-func (f *file) heat(from int) {
-	size := int(min(heatSize, f.fileSize()-int64(from)))
-	f.heated = from + size
-	_ = f.mapping.Preheat(from, size) // only quicker
 }
 
 // finish brings the end and the header up to the entries put.
