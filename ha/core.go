@@ -62,7 +62,7 @@ type EffectKind int
 
 // What is to be done, and the fields of Effect that say how.
 const (
-	DoSend     EffectKind = iota // to Conn: the log from Offset, Size bytes at most, none is a heartbeat; then Sent
+	DoSend     EffectKind = iota // to Conn: the log from Offset, Size bytes at most in frames of Frame, none is a heartbeat; then Sent
 	DoClose                      // Conn, for Err
 	DoAnswer                     // Waiter: Err
 	DoAppend                     // Raw at Offset; then Applied
@@ -80,6 +80,7 @@ type Effect struct {
 	Conn   ConnID
 	Offset message.PhyOffset
 	Size   int
+	Frame  int    // bytes
 	Raw    []byte // valid until the next Step
 	Waiter Waiter
 	Err    error

@@ -2,6 +2,7 @@ package ha
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -76,6 +77,40 @@ func TestReportBeyondWhatWasSent(t *testing.T) {
 		t.Fatalf("sent up to %d", f.upTo)
 	}
 	only(t, s.step(Input{Kind: Reported, Conn: 1, Offset: 500 + burst*10 + 1}), DoClose)
+}
+
+// TestPortions sends a slave of ours much at once, as one frame, and Java's what they have room for; with epochs a slave that says who it
+// is may be either.
+func TestPortions(t *testing.T) {
+	for name, tt := range map[string]struct {
+		greets, reigns bool
+		size, frame    int
+	}{
+		"Java's":      {size: burst * 10, frame: 10},
+		"ours":        {greets: true, size: lump * 10, frame: lump * 10},
+		"with epochs": {greets: true, reigns: true, size: burst * 10, frame: 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, MasterOptions{BatchSize: 10})
+			s.end = 1 << 20
+			if tt.reigns {
+				s.l.reign = newReign(Reign{Epochs: Epochs{{Epoch: 1}}}, s.now)
+			}
+			s.step(Input{Kind: Connected, Conn: 1})
+			if tt.greets {
+				s.step(Input{Kind: Greeted, Conn: 1, Hello: Hello{ID: 1, Group: s.l.group, FromStart: true}})
+				s.step(Input{Kind: Sent, Conn: 1})
+			}
+			out := s.step(Input{Kind: Reported, Conn: 1})
+			at := slices.IndexFunc(out, func(f Effect) bool { return f.Kind == DoSend })
+			if at < 0 {
+				t.Fatalf("nothing is sent: %+v", out)
+			}
+			if f := out[at]; f.Size != tt.size || f.Frame != tt.frame {
+				t.Fatalf("%d bytes in frames of %d, want %d of %d", f.Size, f.Frame, tt.size, tt.frame)
+			}
+		})
+	}
 }
 
 func TestFlowControl(t *testing.T) {

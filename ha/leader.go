@@ -71,8 +71,13 @@ type waiting struct {
 	waiter Waiter
 }
 
-// burst is how many frames are written at once to a slave that lags.
-const burst = 16
+const (
+	// burst is how many frames are written at once to a slave that lags.
+	burst = 16
+	// lump is of how many such frames the one is that is written at once to a slave of ours: each write less is two
+	// goroutines less to wake.
+	lump = 256
+)
 
 // Step takes in an event and appends what is to be done to out.
 func (l *Leader) Step(e Input, out []Effect) []Effect {
@@ -223,7 +228,8 @@ func (l *Leader) send(f *follower, e Input, out []Effect) []Effect {
 	if !f.asked || f.sending || f.next >= e.End {
 		return out
 	}
-	size := min(int64(e.End-f.next), int64(burst*l.opts.BatchSize))
+	most, frame := l.portion(f)
+	size := min(int64(e.End-f.next), int64(most))
 	if l.opts.FlowControl {
 		if e.Now.Sub(f.windowBegan) >= time.Second {
 			f.windowBegan, f.windowBytes = e.Now, 0
@@ -232,13 +238,22 @@ func (l *Leader) send(f *follower, e Input, out []Effect) []Effect {
 			return out // until a tick in the next second
 		}
 	}
-	do := Effect{Kind: DoSend, Conn: f.id, Offset: f.next, Size: int(size)}
+	do := Effect{Kind: DoSend, Conn: f.id, Offset: f.next, Size: int(size), Frame: frame}
 	if l.reign != nil {
 		l.label(&do, e)
 		f.endSent, f.sentAt, f.told = e.End, e.Now, do.Confirm
 	}
 	f.sending, f.upTo = true, max(f.upTo, f.next+message.PhyOffset(do.Size))
 	return append(out, do)
+}
+
+// portion is how much is sent to a slave at once, and in frames of how much. One of ours takes a body in as it comes, so that it
+// may be large; Java's has each frame in memory as a whole. With epochs a slave of either says who it is.
+func (l *Leader) portion(f *follower) (size, frame int) {
+	if f.named && l.reign == nil {
+		return lump * l.opts.BatchSize, lump * l.opts.BatchSize
+	}
+	return burst * l.opts.BatchSize, l.opts.BatchSize
 }
 
 // heartbeat has a frame without a body sent.

@@ -357,7 +357,7 @@ func (m *Master) runWrite(c *masterConn) {
 		case <-c.closed:
 			return
 		case f := <-c.send:
-			n, err := w.write(c.conn, m.log, f, m.opts.BatchSize)
+			n, err := w.write(c.conn, m.log, f)
 			if err != nil {
 				m.disconnect(c, err)
 				return
@@ -399,7 +399,7 @@ type frameWriter struct {
 
 // write sends what the core asks for: the greeting, or frames with the log, and
 // tells how many bytes of it were sent. A size of 0 is a heartbeat.
-func (w *frameWriter) write(to io.Writer, log Log, f Effect, batch int) (total int, err error) {
+func (w *frameWriter) write(to io.Writer, log Log, f Effect) (total int, err error) {
 	if f.Kind == DoGreet {
 		_, err := to.Write(appendGreeting(nil, f.Epochs, f.Offset))
 		return 0, err
@@ -419,7 +419,7 @@ func (w *frameWriter) write(to io.Writer, log Log, f Effect, batch int) (total i
 		var body []byte
 		if f.Size > total {
 			var release func()
-			if body, release, err = log.ReadRaw(f.Offset+message.PhyOffset(total), min(f.Size-total, batch)); err != nil {
+			if body, release, err = log.ReadRaw(f.Offset+message.PhyOffset(total), min(f.Size-total, f.Frame)); err != nil {
 				return 0, fmt.Errorf("the log at %d: %w", int64(f.Offset)+int64(total), err)
 			}
 			if release != nil {

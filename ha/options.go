@@ -82,7 +82,8 @@ type MasterOptions struct {
 	MaxGapNotInSync int64
 	// SlaveTimeout bounds how long a put waits [slaveTimeout]. Zero is 3 s.
 	SlaveTimeout time.Duration
-	// BatchSize bounds a frame in bytes [haTransferBatchSize]. Zero is 32 KiB.
+	// BatchSize bounds a frame in bytes [haTransferBatchSize]. Zero is 32 KiB. A
+	// slave of ours takes 256 times as much.
 	BatchSize int
 	// FlowControl bounds the bytes that each slave is sent in a second
 	// [haFlowControlEnable, maxHaTransferByteInSecond]. Zero bytes is 100 MiB.

@@ -99,7 +99,7 @@ func (s *Switching) write(c *channel) {
 		s.tell(c.master, ha.Input{Kind: ha.Sent, Conn: c.id})
 		return
 	}
-	frames, total, err := c.master.frames(s.rng, do, s.BatchSize)
+	frames, total, err := c.master.frames(s.rng, do)
 	if err != nil {
 		s.fail(err)
 		return

@@ -91,7 +91,7 @@ func (c *Cluster) write(l *link) {
 	if l.sending == nil {
 		return
 	}
-	frames, total, err := c.master.frames(c.rng, l.sending, c.BatchSize)
+	frames, total, err := c.master.frames(c.rng, l.sending)
 	if err != nil {
 		c.fail(err)
 		return

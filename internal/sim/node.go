@@ -90,12 +90,12 @@ func (n *node) put(rng *rand.Rand, bodyMax int, seq *commitlog.Sequence) (messag
 	return res.PhyOffset, raw, nil
 }
 
-// frames is what a master sends of its log where it is to do so: frames of batchSize
-// at most, whose bodies arrive in pieces. It returns how many bytes that is as well.
-func (n *node) frames(rng *rand.Rand, do *ha.Effect, batchSize int) (frames []ha.Input, total int, err error) {
+// frames is what a master sends of its log where it is to do so: frames whose bodies
+// arrive in pieces. It returns how many bytes that is as well.
+func (n *node) frames(rng *rand.Rand, do *ha.Effect) (frames []ha.Input, total int, err error) {
 	at := do.Offset
 	for first := true; first || total < do.Size; first = false {
-		raw, release, err := n.ReadRaw(at, min(do.Size-total, batchSize))
+		raw, release, err := n.ReadRaw(at, min(do.Size-total, do.Frame))
 		if err != nil {
 			return nil, 0, err
 		}
