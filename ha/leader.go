@@ -251,7 +251,8 @@ func (l *Leader) send(f *follower, e Input, out []Effect) []Effect {
 // may be large; Java's has each frame in memory as a whole. With epochs a slave of either says who it is.
 func (l *Leader) portion(f *follower) (size, frame int) {
 	if f.named && l.reign == nil {
-		return lump * l.opts.BatchSize, lump * l.opts.BatchSize
+		size = lump * l.opts.BatchSize
+		return size, size
 	}
 	return burst * l.opts.BatchSize, l.opts.BatchSize
 }

@@ -20,7 +20,6 @@
 //     State was taken, or newer. A State knows of whole messages only, those that were settled.
 //  6. A file is mapped only with all its space allocated, so a full disk is an error of Put and never
 //     a fault. Put after such an error goes on where it stopped.
-//     The slots of a file in use are brought into memory by a goroutine that ends by itself, and that Close waits for.
 //  7. At most Options.MaxMapped files are mapped besides the one being written and those being read.
 //     A mapping goes only when nobody reads it.
 //
@@ -42,7 +41,8 @@
 // any time; so may Sync and DeleteExpired, which take turns. A reader goes by the count and the slot,
 // both atomic, and sees the entries that were there before them; Put takes no lock but when it begins
 // a file. Messages put one after the other are settled together: States and the header are as of the last
-// [Index.Settle], queries by key as of the last message.
+// [Index.Settle], queries by key as of the last message. The slots of the active file are brought into memory by a
+// goroutine that ends by itself, and that Close waits for.
 //
 // # What it does not do
 //

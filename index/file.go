@@ -114,7 +114,7 @@ func (f *file) open(fs vfs.FS, writable bool) (err error) {
 		f.handle = nil
 		return err
 	}
-	if f.reopened = writable; writable {
+	if writable {
 		// Java leaves its files with holes, which a full disk would turn into a fault.
 		err = f.handle.Allocate(0, f.fileSize())
 	}

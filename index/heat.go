@@ -27,10 +27,10 @@ func (x *Index) heatSlots() {
 		return
 	}
 	f.slotsAsked = true
-	x.mu.Lock()
-	f.refs++
+	if b, _ := x.acquire(f); b == nil {
+		return // closed
+	}
 	m, reopened := f.mapping, f.reopened
-	x.mu.Unlock()
 	go func() {
 		n := headerSize + int(x.slots)*slotSize
 		if reopened {

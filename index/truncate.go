@@ -86,7 +86,8 @@ func (x *Index) openForWriting(f *file) error {
 	if err := f.open(x.fs, true); err != nil {
 		return err
 	}
-	f.refs, f.dirty, f.synced, f.slotsAsked = 1, true, f.count.Load(), false
+	f.refs, f.dirty, f.synced = 1, true, f.count.Load()
+	f.reopened, f.slotsAsked = true, false
 	x.writer.active, x.writer.bytes = f, f.mapping.Bytes()
 	return nil
 }

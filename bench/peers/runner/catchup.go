@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/rocketlog/rocketlog/bench/peers/measure"
@@ -66,10 +65,6 @@ func (e *Env) freshSlave(start func(*Env, member) (*server, error)) (Results, er
 	r, err := e.catchUp(master)
 	return as("catch-up", r, err)
 }
-
-// settleDisk waits until all that was written is on the disk. What is copied was written just before, and the writing of it to
-// the disk, which a virtual machine's host does on the same processors, is no part of the copy.
-func settleDisk() { syscall.Sync() }
 
 // catchUp measures how fast a fresh slave gets the log, from its first report on that is not empty.
 func (e *Env) catchUp(master *server) (measure.Result, error) {

@@ -15,8 +15,8 @@ const (
 	// lendStep is a huge page.
 	lendStep = 2 << 20
 	// lendAhead is how much lent memory is kept free for the run to take, and lendEvery how often that is
-	// looked at: what is free for long goes back to the host. In between not more is taken, at 2 GB/s, than was free, and
-	// each look costs the two processors of the run a tenth of a millisecond.
+	// looked at: what is free for long goes back to the host. At 2 GB/s not more is taken from one look to the next than is
+	// kept free; more looks would wake the runner more often beside what it measures.
 	lendAhead = 64 << 20
 	lendEvery = 20 * time.Millisecond
 )
