@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // conformance is what every FS has to do, each case in an empty directory. The
@@ -28,6 +30,7 @@ var conformance = []struct {
 	{"rename a directory", testRenameDirectory},
 	{"read at the end", testReadAt},
 	{"write beyond the end", testWriteAt},
+	{"receive", testReceive},
 	{"read-only and write-only files", testAccessMode},
 	{"truncate", testTruncate},
 	{"allocate", testAllocate},
@@ -301,6 +304,77 @@ func testWriteAt(t *testing.T, fsys FS, dir string) {
 	_, err = f.WriteAt(nil, 20000)
 	noErr(t, err)
 	wantSize(t, f, 10003)
+}
+
+// What comes from a connection, or from anywhere, is written where it belongs: as much as was asked for, and no byte of what is behind.
+func testReceive(t *testing.T, fsys FS, dir string) {
+	f := create(t, fsys, filepath.Join(dir, "f"))
+	noErr(t, f.Allocate(0, 1<<20))
+	m := mapFile(t, f, 0, 1<<20, true)
+	want := make([]byte, 1<<20)
+	sent := make([]byte, 700_000)
+	for i := range sent {
+		sent[i] = byte(1 + i%251)
+	}
+	here, there := connected(t)
+	go there.Write(sent)
+	at := 12_345
+	for _, piece := range []int{1, 300_000, 399_000} {
+		n, err := Receive(f, int64(at), here, int64(piece))
+		noErr(t, err)
+		if n != int64(piece) {
+			t.Fatalf("received %d bytes of %d", n, piece)
+		}
+		copy(want[at:], sent[at-12_345:][:piece])
+		at += piece
+		if !bytes.Equal(m.Bytes(), want) {
+			t.Fatalf("the file has other bytes, or more, after %d", piece)
+		}
+	}
+	// A deadline ends it, and what has come is there.
+	noErr(t, here.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
+	n, err := Receive(f, int64(at), here, 100_000)
+	if rest := len(sent) - (at - 12_345); !errors.Is(err, os.ErrDeadlineExceeded) || n != int64(rest) {
+		t.Fatalf("received %d bytes with %v, want %d until the deadline", n, err, rest)
+	}
+	copy(want[at:], sent[at-12_345:])
+	at += int(n)
+	// So does the end of the connection.
+	noErr(t, here.SetReadDeadline(time.Time{}))
+	_, err = there.Write([]byte("end"))
+	noErr(t, err)
+	noErr(t, there.Close())
+	if n, err := Receive(f, int64(at), here, 100); n != 3 || err != io.EOF {
+		t.Fatalf("received %d bytes with %v, want the last 3", n, err)
+	}
+	copy(want[at:], "end")
+	if n, err := Receive(f, 0, strings.NewReader("text"), 3); n != 3 || err != nil {
+		t.Fatalf("received %d bytes of a text with %v", n, err)
+	}
+	copy(want, "tex")
+	if !bytes.Equal(m.Bytes(), want) {
+		t.Fatal("the file has other bytes in the end")
+	}
+	noErr(t, f.Close())
+	if _, err := Receive(f, 0, strings.NewReader("text"), 3); !errors.Is(err, os.ErrClosed) {
+		t.Fatalf("a closed file receives: %v", err)
+	}
+}
+
+// connected returns both ends of a connection.
+func connected(t *testing.T) (here, there net.Conn) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	noErr(t, err)
+	defer ln.Close()
+	there, err = net.Dial("tcp", ln.Addr().String())
+	noErr(t, err)
+	here, err = ln.Accept()
+	noErr(t, err)
+	t.Cleanup(func() {
+		here.Close()
+		there.Close()
+	})
+	return here, there
 }
 
 func testAccessMode(t *testing.T, fsys FS, dir string) {

@@ -22,6 +22,8 @@ type osFile struct {
 
 	mu sync.RWMutex // read: the descriptor is in use; write: it is being closed
 	fd int          // -1 when closed; guarded by mu
+
+	stream stream
 }
 
 func openFile(name string, flag int, perm os.FileMode) (File, error) {
@@ -64,10 +66,11 @@ func (f *osFile) Close() error {
 	f.fd = -1
 	// After EINTR the descriptor is gone on Linux: to close again could hit
 	// another file.
-	if err := unix.Close(fd); err != nil && err != unix.EINTR {
-		return pathError("close", f.name, err)
+	err := unix.Close(fd)
+	if err == unix.EINTR {
+		err = nil
 	}
-	return nil
+	return errors.Join(pathError("close", f.name, err), f.stream.close())
 }
 
 func (f *osFile) ReadAt(p []byte, off int64) (n int, err error) {
