@@ -46,6 +46,7 @@ type Allocator struct {
 	chunk     int64 // how many at a time
 	preheated int64 // offset up to which they were asked for
 	preparing bool  // some are being made ready just now
+	receiving bool  // none are to be, as who writes them makes them
 	asked     time.Time
 }
 
@@ -83,6 +84,13 @@ func (a *Allocator) setTail(f *File) {
 	a.mu.Unlock()
 }
 
+// setReceiving tells whether the bytes that are written come by Receive; called by the writer.
+func (a *Allocator) setReceiving(on bool) {
+	a.mu.Lock()
+	a.receiving = on
+	a.mu.Unlock()
+}
+
 func (a *Allocator) beginTail(f *File) { a.tail, a.began, a.depth = f, time.Time{}, 0 }
 
 // progress is called by the writer when it passed the position returned last;
@@ -96,7 +104,7 @@ func (a *Allocator) progress(wrote int64) int64 {
 	a.wrote = wrote
 	now := time.Now()
 	next := a.setDepth(wrote, now)
-	if a.window > 0 {
+	if a.window > 0 && !a.receiving {
 		next = min(next, a.resizeWindow(wrote, now))
 	}
 	a.start()
@@ -283,7 +291,7 @@ func (a *Allocator) makeNext(start int64) {
 // nextChunk returns the pages to bring in next, or nil when the window is
 // filled.
 func (a *Allocator) nextChunk() (f *File, from, n int64) {
-	if a.window == 0 || a.tail == nil {
+	if a.window == 0 || a.receiving || a.tail == nil {
 		return nil, 0, 0
 	}
 	from = max(a.preheated, a.wrote)

@@ -29,6 +29,7 @@ func (q *Queue) Reserve(n int) ([]byte, error) {
 	if q.ring != nil {
 		return q.ring.reserve(wrote, q.committed.Load(), n)
 	}
+	q.setReceiving(false)
 	at := wrote - q.tail.start
 	return q.tailData[at : at+int64(n) : at+int64(n)], nil
 }
@@ -94,16 +95,28 @@ func (q *Queue) Prepare() {
 	q.advanceTo(q.wrote.Load())
 }
 
-// setTail hands the queue's pin of the old tail to the hot files and takes f,
-// which the caller has pinned once, as the tail.
+// setTail takes f, which the caller has pinned once, as the tail in place of the old one.
 func (q *Queue) setTail(f *File) {
-	old := q.tail
+	q.leaveTail()
 	q.tail, q.tailData = f, f.data
+	if q.receiving {
+		q.adviseTail(true)
+	}
 	q.attention = 0 // ask at the next advance
 	q.alloc.setTail(f)
-	if old != nil {
-		q.heat(old)
+}
+
+// leaveTail hands the queue's pin of the tail to the hot files; there is no tail then.
+func (q *Queue) leaveTail() {
+	old := q.tail
+	if old == nil {
+		return
 	}
+	if q.receiving {
+		q.adviseTail(false)
+	}
+	q.tail, q.tailData = nil, nil
+	q.heat(old)
 }
 
 // Rewrite puts bytes right that lie in one file and were damaged, and makes them durable.
@@ -127,10 +140,7 @@ func (q *Queue) TruncateTo(offset, durable int64, zero bool) error {
 	if err := q.alloc.drop(); err != nil {
 		return err
 	}
-	if old := q.tail; old != nil {
-		q.tail, q.tailData = nil, nil
-		q.heat(old)
-	}
+	q.leaveTail()
 	if q.ring != nil {
 		q.ring.reset()
 	}

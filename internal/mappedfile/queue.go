@@ -76,6 +76,7 @@ type Queue struct {
 	tail      *File
 	tailData  []byte
 	attention int64 // wrote position at which the allocator wants to be called
+	receiving bool  // what was written last came by Receive
 
 	hot struct {
 		sync.Mutex

@@ -54,6 +54,41 @@ func write(tb testing.TB, q *Queue, p []byte) int64 {
 	return at
 }
 
+// receive is write where the bytes come from a reader, some of them before the others, and more of them than are taken.
+func receive(tb testing.TB, q *Queue, p []byte, rng *rand.Rand) int64 {
+	tb.Helper()
+	more := rng.IntN(1000)
+	if q.Remaining() < int64(len(p)+more) {
+		if q.Remaining() > 0 {
+			q.Skip(0)
+		}
+		if err := q.Roll(); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	at := q.Wrote()
+	begun := rng.IntN(len(p))
+	r := bytes.NewReader(append(bytes.Clone(p[begun:]), make([]byte, more)...))
+	for n := r.Len(); ; {
+		got, err := q.Receive(p[:begun], r, n, func(landed []byte) (int, error) {
+			if !bytes.Equal(landed[:len(p)], p) || len(landed) != len(p)+more {
+				tb.Fatalf("%d bytes landed that are not those sent", len(landed))
+			}
+			return len(p), nil
+		})
+		if errors.Is(err, ErrFull) {
+			if _, err := q.Commit(); err != nil {
+				tb.Fatal(err)
+			}
+			continue
+		}
+		if err != nil || got != n {
+			tb.Fatalf("received %d of %d: %v", got, n, err)
+		}
+		return at
+	}
+}
+
 func read(tb testing.TB, q *Queue, at int64, n int) []byte {
 	tb.Helper()
 	ref, ok, err := q.Read(at)
@@ -128,7 +163,11 @@ func testModel(t *testing.T, seed uint64, ringSize int, zeroAhead bool) {
 			for i := range p {
 				p[i] = byte(rng.Uint32())
 			}
-			at := write(t, q, p)
+			put := write
+			if rng.IntN(3) == 0 {
+				put = func(tb testing.TB, q *Queue, p []byte) int64 { return receive(tb, q, p, rng) }
+			}
+			at := put(t, q, p)
 			model[at] = p
 			order = append(order, at)
 		}

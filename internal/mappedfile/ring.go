@@ -61,6 +61,14 @@ func (r *ring) reserve(wrote, committed int64, n int) ([]byte, error) {
 	return r.scratch[:n], nil
 }
 
+// shorten makes a reservation one of its first n bytes.
+func (r *ring) shorten(wrote int64, reserved []byte, n int) {
+	at := int(wrote % int64(len(r.buf)))
+	if at+len(reserved) > len(r.buf) && at+n <= len(r.buf) { // it lies in scratch, and fits without
+		copy(r.buf[at:], reserved[:n])
+	}
+}
+
 // place copies a reservation that would have wrapped into its two pieces.
 func (r *ring) place(wrote int64, n int) {
 	at := int(wrote % int64(len(r.buf)))
