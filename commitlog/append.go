@@ -1,7 +1,6 @@
 package commitlog
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -165,68 +164,6 @@ func (l *CommitLog) AppendBatch(m *message.Message, items []message.BatchItem, s
 	return res, nil
 }
 
-// AppendRaw adds bytes copied from another log at the same offset: whole
-// records, blanks included, that end at or before their file's end.
-func (l *CommitLog) AppendRaw(at message.PhyOffset, raw []byte) error {
-	l.put.Lock()
-	defer l.put.Unlock()
-	if at != l.MaxOffset() {
-		return fmt.Errorf("commitlog: raw bytes for offset %d, but the log ends at %d", at, l.MaxOffset())
-	}
-	for len(raw) > 0 {
-		if l.q.Remaining() == 0 {
-			if err := l.rollLocked(); err != nil {
-				return err
-			}
-		}
-		n, err := wholeRecords(raw, int(min(l.q.Remaining(), int64(l.maxRecord()))))
-		if err != nil {
-			return fmt.Errorf("commitlog: raw bytes for offset %d: %w", l.MaxOffset(), err)
-		}
-		if int64(n) > l.q.Remaining() {
-			return fmt.Errorf("commitlog: raw bytes for offset %d do not end with the file", l.MaxOffset())
-		}
-		dst, err := l.roomLocked(n)
-		if err != nil {
-			return err
-		}
-		if err := copyTo(dst, raw[:n]); err != nil {
-			return err
-		}
-		l.q.Advance(n)
-		raw = raw[n:]
-	}
-	l.appended()
-	return nil
-}
-
-// wholeRecords returns the bytes of the records, blanks included, with which raw
-// begins: at most so many, but one record at least. Those who follow the log see
-// the end of each piece, and must not find it within a record.
-func wholeRecords(raw []byte, most int) (n int, err error) {
-	for n < len(raw) {
-		rest := raw[n:]
-		size := len(rest) + 1
-		if len(rest) >= message.BlankSizeMin {
-			size = int(binary.BigEndian.Uint32(rest))
-		}
-		if size < message.BlankSizeMin || size > len(rest) {
-			return 0, fmt.Errorf("the record at byte %d of them is cut", n)
-		}
-		if n > 0 && n+size > most {
-			break
-		}
-		n += size
-	}
-	return n, nil
-}
-
-func copyTo(dst, raw []byte) (err error) {
-	defer vfs.CatchFaults(debug.SetPanicOnFault(true), &err)
-	copy(dst, raw)
-	return nil
-}
-
 // appended tells those who follow the log.
 func (l *CommitLog) appended() {
 	if !l.confirmsDurable() {
@@ -329,16 +266,21 @@ func (l *CommitLog) roomLocked(n int) ([]byte, error) {
 		if !errors.Is(err, mappedfile.ErrFull) {
 			return dst, err
 		}
-		if l.opts.SyncFlush {
-			l.wake(l.kick)
-		} else {
-			l.wake(l.pool)
-		}
-		l.put.room.Wait()
-		if err := l.acceptsLocked(); err != nil {
+		if err := l.awaitCommitLocked(); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// awaitCommitLocked waits until something has left the transient pool.
+func (l *CommitLog) awaitCommitLocked() error {
+	if l.opts.SyncFlush {
+		l.wake(l.kick)
+	} else {
+		l.wake(l.pool)
+	}
+	l.put.room.Wait()
+	return l.acceptsLocked()
 }
 
 func (l *CommitLog) wake(ch chan struct{}) {

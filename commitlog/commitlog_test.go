@@ -2,7 +2,6 @@ package commitlog
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -384,25 +383,5 @@ func TestTooLarge(t *testing.T) {
 	}
 	if seq.Next() != 0 {
 		t.Error("a refused record took an offset")
-	}
-}
-
-func TestWholeRecords(t *testing.T) {
-	raw := make([]byte, 100+8+50)
-	binary.BigEndian.PutUint32(raw, 100)
-	binary.BigEndian.PutUint32(raw[100:], 8)
-	binary.BigEndian.PutUint32(raw[108:], 50)
-	for _, test := range []struct {
-		raw  []byte
-		most int
-		want int // -1 is an error
-	}{
-		{raw, 1000, 158}, {raw, 158, 158}, {raw, 157, 108}, {raw, 108, 108}, {raw, 107, 100}, {raw, 50, 100},
-		{raw[:108], 104, 100}, {raw[:104], 1000, -1}, {raw[:157], 1000, -1}, {raw[100:], 8, 8}, {raw[104:], 1000, -1}, {nil, 5, 0},
-	} {
-		n, err := wholeRecords(test.raw, test.most)
-		if err == nil && n != test.want || (err != nil) != (test.want < 0) {
-			t.Errorf("%d bytes, at most %d: %d, %v, want %d", len(test.raw), test.most, n, err, test.want)
-		}
 	}
 }

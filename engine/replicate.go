@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/rocketlog/rocketlog/message"
 )
@@ -75,6 +76,24 @@ func (s *Store) ReadRaw(at message.PhyOffset, most int) (raw []byte, release fun
 // master's. An empty log begins where they do, at the start of a file. They are
 // dispatched like those that are put.
 func (s *Store) AppendRaw(at message.PhyOffset, raw []byte) error {
+	if err := s.follows(at); err != nil {
+		return err
+	}
+	return s.log.AppendRaw(at, raw)
+}
+
+// Receive adds to a slave's log what r has of its master's, cut at any byte: up to n bytes behind begun, those of the record at
+// the log's end that have come before. take is told what has come, begun included, and returns how much of it is whole
+// records, which is added. It returns how many bytes came from r. Else it is as AppendRaw.
+func (s *Store) Receive(at message.PhyOffset, begun []byte, r io.Reader, n int, take func(landed []byte) (whole int, err error)) (got int, err error) {
+	if err := s.follows(at); err != nil {
+		return 0, err
+	}
+	return s.log.Receive(at, begun, r, n, take)
+}
+
+// follows tells why bytes of a master's log cannot be added at an offset; an empty log is made to begin there.
+func (s *Store) follows(at message.PhyOffset) error {
 	if !s.opts.Following {
 		return errors.New("raw bytes are for the store of a slave")
 	}
@@ -92,5 +111,5 @@ func (s *Store) AppendRaw(at message.PhyOffset, raw []byte) error {
 			return err
 		}
 	}
-	return s.log.AppendRaw(at, raw)
+	return nil
 }

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"testing"
@@ -74,9 +76,10 @@ type putDone chan PutResult
 func (d putDone) PutDone(r PutResult) { d <- r }
 
 // copyLog gives a follower all of the master's log in pieces of whole files.
-func copyLog(t *testing.T, master, follower *Store, from message.PhyOffset) {
+// copyLog appends what the master has in the files up to the one that holds an offset.
+func copyLog(t *testing.T, master, follower *Store, from, to message.PhyOffset) {
 	t.Helper()
-	for at := from; at < master.ConfirmOffset(); {
+	for at := from; at < to; {
 		raw, release, err := master.ReadRaw(at, 1<<30)
 		if err != nil || len(raw) == 0 {
 			t.Fatalf("read at %d: %d bytes, %v", at, len(raw), err)
@@ -86,6 +89,39 @@ func copyLog(t *testing.T, master, follower *Store, from message.PhyOffset) {
 		}
 		at += message.PhyOffset(len(raw))
 		release()
+	}
+}
+
+// receiveLog has the follower receive what it misses, in pieces that end anywhere.
+func receiveLog(t *testing.T, master, follower *Store) {
+	t.Helper()
+	var begun []byte
+	for end := follower.MaxPhyOffset(); end < master.ConfirmOffset(); {
+		next := end + message.PhyOffset(len(begun))
+		raw, release, err := master.ReadRaw(next, 10_001)
+		if err != nil || len(raw) == 0 {
+			t.Fatalf("read at %d: %d bytes, %v", next, len(raw), err)
+		}
+		var rest []byte
+		got, err := follower.Receive(end, begun, bytes.NewReader(raw), len(raw), func(landed []byte) (whole int, err error) {
+			for len(landed)-whole >= message.BlankSizeMin {
+				size := int(binary.BigEndian.Uint32(landed[whole:]))
+				if whole+size > len(landed) {
+					break
+				}
+				whole += size
+			}
+			rest = bytes.Clone(landed[whole:])
+			return whole, nil
+		})
+		if err != nil || got != len(raw) {
+			t.Fatalf("received %d of %d bytes at %d: %v", got, len(raw), next, err)
+		}
+		release()
+		begun, end = rest, follower.MaxPhyOffset()
+	}
+	if len(begun) > 0 {
+		t.Fatalf("the master's log ends with %d bytes that are no record", len(begun))
 	}
 }
 
@@ -108,7 +144,9 @@ func TestFollower(t *testing.T) {
 			if err := s.AppendRaw(begin+5, nil); begin > 0 && err == nil {
 				t.Fatal("a log begins in the middle of a file")
 			}
-			copyLog(t, master, s, begin)
+			half := begin + fileSize + 777
+			copyLog(t, master, s, begin, half)
+			receiveLog(t, master, s)
 			if err := s.Flush(); err != nil {
 				t.Fatal(err)
 			}
