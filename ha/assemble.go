@@ -36,25 +36,47 @@ func (a *assembler) add(b []byte, emit func(at message.PhyOffset, raw []byte) er
 			return err
 		}
 	}
-	whole := 0
-	for len(b)-whole >= recordHead {
-		size, err := a.recordSize(a.at+message.PhyOffset(whole), b[whole:])
-		if err != nil {
-			return err
-		}
-		if int64(len(b)-whole) < size {
-			break
-		}
-		whole += int(size)
+	whole, err := a.whole(b)
+	if err != nil {
+		return err
 	}
 	if whole > 0 {
 		if err := emit(a.at, b[:whole]); err != nil {
 			return err
 		}
-		a.at += message.PhyOffset(whole)
 	}
-	a.begun = append(a.begun[:0], b[whole:]...)
+	a.pass(b, whole)
 	return nil
+}
+
+// land takes in the next bytes of the log where they are in their place, those of the record begun included, and tells how many
+// of them are whole records.
+func (a *assembler) land(b []byte) (whole int, err error) {
+	if whole, err = a.whole(b); err == nil {
+		a.pass(b, whole)
+	}
+	return whole, err
+}
+
+// whole is how many bytes of b, which begins with the record at the place that is reached, are whole records.
+func (a *assembler) whole(b []byte) (n int, err error) {
+	for len(b)-n >= recordHead {
+		size, err := a.recordSize(a.at+message.PhyOffset(n), b[n:])
+		if err != nil {
+			return 0, err
+		}
+		if int64(len(b)-n) < size {
+			break
+		}
+		n += int(size)
+	}
+	return n, nil
+}
+
+// pass goes on behind the whole records of b, and keeps what is begun.
+func (a *assembler) pass(b []byte, whole int) {
+	a.at += message.PhyOffset(whole)
+	a.begun = append(a.begun[:0], b[whole:]...)
 }
 
 // finish adds to the record begun what is missing of it, and returns the rest.

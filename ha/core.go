@@ -27,7 +27,8 @@ const (
 	Waited                        // a put waits: Offset, Waiter
 	Framed                        // a frame's header came: Offset, Size
 	Arrived                       // a piece of a body came: Offset, Raw
-	Applied                       // what DoAppend asked for is in the log, as durable as it promises
+	Landed                        // bytes of a body are in their place, behind those of the record begun: Raw is all of them
+	Applied                       // what DoAppend or DoExtend asked for is in the log, as durable as it promises
 	Ticked                        // time went by
 	Disconnected                  // Conn
 	Answered                      // with epochs: the master's greeting came: Epochs, Offset is the end of its log
@@ -66,6 +67,7 @@ const (
 	DoClose                      // Conn, for Err
 	DoAnswer                     // Waiter: Err
 	DoAppend                     // Raw at Offset; then Applied
+	DoExtend                     // Size of the bytes that landed are the log's; then Applied
 	DoReport                     // Offset to the master
 	DoGreet                      // Conn is told of Epochs and Offset; then Sent with Size 0. Of a slave: it says who it is
 	DoTruncate                   // the log is to end at Offset

@@ -58,6 +58,13 @@ func (c *Copier) Step(e Input, out []Effect) []Effect {
 		if err != nil {
 			out = append(out, Effect{Kind: DoClose, Err: err})
 		}
+	case Landed:
+		c.lastRead = e.Now
+		whole, err := c.asm.land(e.Raw)
+		if err != nil {
+			return append(out, Effect{Kind: DoClose, Err: err})
+		}
+		return append(out, Effect{Kind: DoExtend, Size: whole})
 	case Applied:
 		if c.subject != nil {
 			out = c.subject.confirm(e, out)
@@ -78,6 +85,9 @@ func (c *Copier) Step(e Input, out []Effect) []Effect {
 	}
 	return out
 }
+
+// Begun is what has come of the record at the end of the log, and where that is. What is to be Landed comes behind it.
+func (c *Copier) Begun() (at message.PhyOffset, begun []byte) { return c.asm.at, c.asm.begun }
 
 func (c *Copier) report(e Input, out []Effect) []Effect {
 	c.reported, c.lastWrote = e.End, e.Now

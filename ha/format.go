@@ -155,27 +155,37 @@ func (r *reports) feed(b []byte, greet func(Hello), report func(message.PhyOffse
 	return nil
 }
 
+// body is what is still to come of the body of a frame.
+type body struct {
+	phy  message.PhyOffset // of the next byte
+	rest int64
+}
+
+// pass goes on behind n bytes of it.
+func (b *body) pass(n int) {
+	b.phy += message.PhyOffset(n)
+	b.rest -= int64(n)
+}
+
 // frames takes the stream of a master apart. A body is handed on as it comes,
 // so that no frame is ever held as a whole.
 type frames struct {
 	sizeMax int64 // of a body
 	header  [frameHeaderSize]byte
 	have    int // bytes of header
-	phy     message.PhyOffset
-	rest    int64 // bytes of the body still to come
+	body
 }
 
 // feed takes in what was read, tells of each header, of heartbeats too, and of
 // each piece of a body, with its place.
-func (f *frames) feed(b []byte, begin func(phy message.PhyOffset, size int) error, body func(at message.PhyOffset, piece []byte) error) error {
+func (f *frames) feed(b []byte, begin func(phy message.PhyOffset, size int) error, arrived func(at message.PhyOffset, piece []byte) error) error {
 	for len(b) > 0 {
 		if f.rest > 0 {
 			n := int(min(f.rest, int64(len(b))))
-			if err := body(f.phy, b[:n]); err != nil {
+			if err := arrived(f.phy, b[:n]); err != nil {
 				return err
 			}
-			f.phy += message.PhyOffset(n)
-			f.rest -= int64(n)
+			f.pass(n)
 			b = b[n:]
 			continue
 		}
@@ -189,7 +199,7 @@ func (f *frames) feed(b []byte, begin func(phy message.PhyOffset, size int) erro
 		if phy < 0 || size < 0 || size > f.sizeMax {
 			return fmt.Errorf("ha: the master sends a frame of %d bytes for offset %d", size, phy)
 		}
-		f.phy, f.rest = message.PhyOffset(phy), size
+		f.body = body{message.PhyOffset(phy), size}
 		if err := begin(f.phy, int(size)); err != nil {
 			return err
 		}

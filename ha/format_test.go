@@ -161,23 +161,33 @@ func TestAssemblerRefusesOtherBytes(t *testing.T) {
 	}
 }
 
+// Frames cut anywhere lose nothing and hold no more than what came; and a body is the same log whether it passes through or lands in its place.
 func FuzzFrames(f *testing.F) {
 	toSlave, _ := golden.Replication(f)
 	f.Add(toSlave[:3000], uint64(1))
 	f.Fuzz(func(t *testing.T, b []byte, seed uint64) {
 		in := frames{sizeMax: 1 << 20}
 		asm := assembler{fileSize: 1 << 20}
+		landing := assembler{fileSize: 1 << 20}
 		for _, piece := range cuts(rand.New(rand.NewPCG(seed, 3)), b, 500) {
 			var end message.PhyOffset
 			err := in.feed(piece, func(phy message.PhyOffset, _ int) error { return nil },
 				func(_ message.PhyOffset, piece []byte) error {
-					return asm.add(piece, func(at message.PhyOffset, raw []byte) error {
+					err := asm.add(piece, func(at message.PhyOffset, raw []byte) error {
 						if at < end || len(raw) == 0 {
 							t.Fatalf("%d bytes for %d after %d", len(raw), at, end)
 						}
 						end = at + message.PhyOffset(len(raw))
 						return nil
 					})
+					_, refused := landing.land(append(bytes.Clone(landing.begun), piece...))
+					if (err == nil) != (refused == nil) {
+						t.Fatalf("what passes through: %v; what lands: %v", err, refused)
+					}
+					if err == nil && (landing.at != asm.at || !bytes.Equal(landing.begun, asm.begun)) {
+						t.Fatalf("what passes through ends at %d and %d bytes, what lands at %d and %d", asm.at, len(asm.begun), landing.at, len(landing.begun))
+					}
+					return err
 				})
 			if err != nil {
 				return

@@ -3,9 +3,11 @@ package ha
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/rocketlog/rocketlog/message"
@@ -21,6 +23,7 @@ type memLog struct {
 	failing  error             // of the next AppendRaw
 	confirm  message.PhyOffset // what readers may see
 	grown    func()
+	received atomic.Int64 // bytes by Receive
 }
 
 func newMemLog(fileSize int64) *memLog { return &memLog{fileSize: fileSize, grown: func() {}} }
@@ -104,6 +107,24 @@ func (l *memLog) AppendRaw(at message.PhyOffset, raw []byte) error {
 	}
 	l.data = append(l.data, raw...)
 	return nil
+}
+
+func (l *memLog) Receive(at message.PhyOffset, begun []byte, r io.Reader, n int, take func([]byte) (int, error)) (int, error) {
+	landed := make([]byte, len(begun)+n)
+	copy(landed, begun)
+	got, err := io.ReadFull(r, landed[len(begun):])
+	if got == 0 {
+		return 0, err
+	}
+	whole, refused := take(landed[:len(begun)+got])
+	if refused == nil {
+		refused = l.AppendRaw(at, landed[:whole])
+	}
+	if refused != nil {
+		return got, refused
+	}
+	l.received.Add(int64(got))
+	return got, err
 }
 
 // put appends a message, or a blank and the message.

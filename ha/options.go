@@ -2,6 +2,7 @@ package ha
 
 import (
 	"errors"
+	"io"
 	"time"
 
 	"github.com/rocketlog/rocketlog/message"
@@ -21,6 +22,11 @@ type Log interface {
 	// AppendRaw adds whole records at the end of the log. An empty log
 	// begins where they do.
 	AppendRaw(at message.PhyOffset, raw []byte) error
+	// Receive adds up to n bytes of r, of one file, behind begun, those of the
+	// record at the log's end that have come before. take is told what has come,
+	// begun included, and returns how much of it is whole records, which is
+	// added; the rest is forgotten. It returns how many bytes came from r.
+	Receive(at message.PhyOffset, begun []byte, r io.Reader, n int, take func(landed []byte) (whole int, err error)) (got int, err error)
 	// Truncate makes the end of a record that of the log, durably: what it
 	// had behind never comes back. Of use with epochs only, as Confirm.
 	Truncate(end message.PhyOffset) error

@@ -15,7 +15,13 @@ import (
 
 const (
 	streamReadSize = 1 << 20
-	slaveTick      = time.Second
+	// bulkMin is the size of a body from which on it goes to its place in the log without passing through here: in pieces of
+	// streamReadSize. Only one who is behind is sent so much at once.
+	bulkMin = 1 << 20
+	// applyPause is how long what is received may wait to be reported while more of its body comes: it is not at the log's end, where
+	// somebody may wait for it.
+	applyPause = 20 * time.Millisecond
+	slaveTick  = time.Second
 )
 
 // Slave copies the log of a master (Java: DefaultHAClient).
@@ -139,7 +145,7 @@ func (s *Slave) session(addr string) error {
 	if err := s.settle(); err != nil {
 		return err
 	}
-	ss := session{s: s, conn: conn, core: NewCopier(&s.opts)}
+	ss := session{s: s, conn: conn, bulk: true, core: NewCopier(&s.opts)}
 	if s.opts.Epochs != nil {
 		epochs, err := s.opts.Epochs.Load()
 		if err != nil {
@@ -150,6 +156,7 @@ func (s *Slave) session(addr string) error {
 		in := switchFrames{sizeMax: s.opts.FileSize}
 		h := switchHandler{greet: ss.greeted, begin: ss.framed, body: ss.arrived}
 		ss.feed = func(b []byte) error { return in.feed(b, h) }
+		ss.body, ss.headSize = &in.body, switchFrameSize
 		return ss.run()
 	}
 	ss.report = appendReport
@@ -157,6 +164,7 @@ func (s *Slave) session(addr string) error {
 	ss.feed = func(b []byte) error {
 		return in.feed(b, func(phy message.PhyOffset, size int) error { return ss.framed(frame{phy: phy, size: size}) }, ss.arrived)
 	}
+	ss.body, ss.headSize = &in.body, frameHeaderSize
 	if s.opts.BrokerID != 0 {
 		end := s.log.MaxPhyOffset()
 		tail, _ := TailHash(s.log, end, s.opts.FileSize)
@@ -179,35 +187,27 @@ type session struct {
 	conn     net.Conn
 	core     *Copier
 	feed     func([]byte) error // takes the stream apart
+	body     *body              // what is to come of the frame begun
+	headSize int                // bytes of a frame's header
 	report   func([]byte, message.PhyOffset) []byte
 	greeting []byte // sent with the first report
 	effects  []Effect
 	heard    bool
+	bulk     bool // the last frame is large, so that the next one may be; the first one may be, too
+	whole    int  // bytes of those that landed that are the log's
+	applied  time.Time
 }
 
 func (ss *session) run() error {
 	if err := ss.step(Input{Kind: Connected}); err != nil {
 		return err
 	}
-	s := ss.s
 	buf := make([]byte, streamReadSize)
 	for {
 		if err := ss.conn.SetReadDeadline(time.Now().Add(slaveTick)); err != nil {
 			return err
 		}
-		n, err := ss.conn.Read(buf)
-		if n > 0 {
-			if !ss.heard {
-				ss.heard = true
-				s.status.connected.Store(true)
-				s.opts.OnEvent(Event{Addr: ss.conn.RemoteAddr().String(), Connected: true})
-			}
-			s.status.received.Add(int64(n))
-			s.status.lastRead.Store(s.opts.Now().UnixMilli())
-			if err := ss.take(buf[:n]); err != nil {
-				return err
-			}
-		}
+		err := ss.next(buf)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			err = ss.step(Input{Kind: Ticked})
@@ -220,15 +220,72 @@ func (ss *session) run() error {
 	}
 }
 
-// take applies what was read, and reports once for all of it.
-func (ss *session) take(b []byte) error {
-	if err := ss.feed(b); err != nil {
-		return err
+// next takes in what comes next, and reports once for all of it. An error of the connection comes after that.
+func (ss *session) next(buf []byte) error {
+	var n int
+	var ended error
+	switch {
+	case ss.bulk && ss.body.rest > 0:
+		n, ended = ss.receive(int(min(ss.body.rest, streamReadSize)))
+		if ended == nil && ss.body.rest > 0 && time.Since(ss.applied) < applyPause {
+			return nil
+		}
+	case ss.bulk:
+		n, ended = ss.read(buf[:ss.headSize]) // by itself, so that all of the body can be received
+	default:
+		n, ended = ss.read(buf)
 	}
+	if n == 0 {
+		return ended
+	}
+	ss.applied = time.Now()
 	if err := ss.s.settle(); err != nil {
 		return err
 	}
-	return ss.step(Input{Kind: Applied})
+	if err := ss.step(Input{Kind: Applied}); err != nil {
+		return err
+	}
+	return ended
+}
+
+// read takes the stream apart as it comes.
+func (ss *session) read(buf []byte) (n int, err error) {
+	n, err = ss.conn.Read(buf)
+	ss.hear(n)
+	if n > 0 {
+		if err := ss.feed(buf[:n]); err != nil {
+			return 0, err
+		}
+	}
+	return n, err
+}
+
+// receive has the log take in the next n bytes of a body.
+func (ss *session) receive(n int) (got int, err error) {
+	at, begun := ss.core.Begun()
+	got, err = ss.s.log.Receive(at, begun, ss.conn, n, func(landed []byte) (int, error) {
+		ss.whole = 0
+		err := ss.step(Input{Kind: Landed, Raw: landed})
+		return ss.whole, err
+	})
+	ss.body.pass(got)
+	ss.hear(got)
+	return got, err
+}
+
+// hear notes that n bytes have come.
+func (ss *session) hear(n int) {
+	if n == 0 {
+		return
+	}
+	s := ss.s
+	if !ss.heard {
+		ss.heard = true
+		s.status.connected.Store(true)
+		s.opts.OnEvent(Event{Addr: ss.conn.RemoteAddr().String(), Connected: true})
+	}
+	s.status.received.Add(int64(n))
+	s.status.lastRead.Store(s.opts.Now().UnixMilli())
 }
 
 func (ss *session) greeted(epochs Epochs, end message.PhyOffset) error {
@@ -238,6 +295,7 @@ func (ss *session) greeted(epochs Epochs, end message.PhyOffset) error {
 }
 
 func (ss *session) framed(f frame) error {
+	ss.bulk = f.size >= bulkMin
 	return ss.step(Input{Kind: Framed, Offset: f.phy, Size: f.size, Epoch: f.epoch, Confirm: f.confirm})
 }
 
@@ -258,6 +316,8 @@ func (ss *session) step(e Input) error {
 			if err := s.log.AppendRaw(f.Offset, f.Raw); err != nil {
 				return err
 			}
+		case DoExtend:
+			ss.whole = f.Size
 		case DoTruncate:
 			if err := s.log.Truncate(f.Offset); err != nil {
 				return err

@@ -148,8 +148,7 @@ type switchFrames struct {
 	sizeMax int64 // of a body
 	greeted bool
 	head    []byte // what has come of a header, or of the greeting
-	at      frame
-	rest    int64 // bytes of the body still to come
+	body
 }
 
 // switchHandler is told what comes of a master: the greeting, each header, of
@@ -164,11 +163,10 @@ func (f *switchFrames) feed(b []byte, h switchHandler) error {
 	for len(b) > 0 {
 		if f.rest > 0 {
 			n := int(min(f.rest, int64(len(b))))
-			if err := h.body(f.at.phy, b[:n]); err != nil {
+			if err := h.body(f.phy, b[:n]); err != nil {
 				return err
 			}
-			f.at.phy += message.PhyOffset(n)
-			f.rest -= int64(n)
+			f.pass(n)
 			b = b[n:]
 			continue
 		}
@@ -231,13 +229,13 @@ func (f *switchFrames) take(h switchHandler) error {
 		}
 		return h.greet(s, offset(8))
 	}
-	f.at = frame{
+	at := frame{
 		size: int(binary.BigEndian.Uint32(b[4:])), phy: offset(8),
 		epoch: EpochEntry{Epoch: int32(binary.BigEndian.Uint32(b[16:])), Start: offset(20)}, confirm: offset(28),
 	}
-	if f.at.phy < 0 && f.at.size > 0 { // a Java master without a log sends heartbeats for -1
-		return fmt.Errorf("ha: the master sends a frame for offset %d", f.at.phy)
+	if at.phy < 0 && at.size > 0 { // a Java master without a log sends heartbeats for -1
+		return fmt.Errorf("ha: the master sends a frame for offset %d", at.phy)
 	}
-	f.rest = int64(f.at.size)
-	return h.begin(f.at)
+	f.body = body{at.phy, int64(at.size)}
+	return h.begin(at)
 }

@@ -110,6 +110,10 @@ func (s *Switching) write(c *channel) {
 
 // copy lets the slave take in what happened, and does what it asks for.
 func (s *Switching) copy(c *channel, in ha.Input) {
+	if in.Kind == ha.Arrived && s.broken != SkipsTruncation && s.rng.IntN(2) == 0 {
+		s.land(c, in.Raw)
+		return
+	}
 	m := c.slave
 	in.Now, in.Begin, in.End = s.now, m.MinPhyOffset(), m.MaxPhyOffset()
 	for _, do := range c.copier.Step(in, nil) {
@@ -153,6 +157,21 @@ func (s *Switching) copy(c *channel, in ha.Input) {
 			s.cut(c)
 			return
 		}
+	}
+}
+
+// land has a piece of a body come to its place in the slave's log.
+func (s *Switching) land(c *channel, piece []byte) {
+	whole, refused, err := c.slave.land(c.copier, s.now, piece)
+	switch {
+	case err != nil:
+		s.fail(err)
+	case refused != nil:
+		s.Refusals++
+		s.cut(c)
+	case whole > 0:
+		s.Copied += whole
+		c.dirty = true
 	}
 }
 

@@ -120,6 +120,10 @@ func (c *Cluster) hear(l *link, in ha.Input) {
 
 // copy lets the slave take in what happened, and does what it asks for.
 func (c *Cluster) copy(l *link, in ha.Input) {
+	if in.Kind == ha.Arrived && c.rng.IntN(2) == 0 {
+		c.land(l, in.Raw)
+		return
+	}
 	in.Now, in.End = c.now, l.slave.MaxPhyOffset()
 	begin := in.Kind == ha.Framed
 	for _, do := range l.copier.Step(in, nil) {
@@ -142,6 +146,23 @@ func (c *Cluster) copy(l *link, in ha.Input) {
 	if begin { // invariant 1
 		c.fail(differ(c.master, l.slave, 0))
 	}
+}
+
+// land has a piece of a body come to its place in the slave's log.
+func (c *Cluster) land(l *link, piece []byte) {
+	whole, refused, err := l.slave.land(l.copier, c.now, piece)
+	switch {
+	case err != nil:
+		c.fail(err)
+		return
+	case refused != nil:
+		c.cut(l)
+		return
+	case whole > 0:
+		c.Copied += whole
+		l.dirty = true
+	}
+	c.fail(differ(c.master, l.slave, 0)) // invariant 1
 }
 
 // settle brings what a slave has to where its flush type promises it, and lets

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -130,12 +131,52 @@ func (n *node) ReadRaw(at message.PhyOffset, most int) ([]byte, func(), error) {
 
 func (n *node) AppendRaw(at message.PhyOffset, raw []byte) error {
 	defer n.quiet()
-	if at > 0 && n.log.MaxOffset() == 0 {
-		if err := n.log.Reset(at); err != nil {
-			return err
-		}
+	if err := n.beginAt(at); err != nil {
+		return err
 	}
 	return n.log.AppendRaw(at, raw)
+}
+
+// Receive implements ha.Log.
+func (n *node) Receive(at message.PhyOffset, begun []byte, r io.Reader, size int, take func([]byte) (int, error)) (int, error) {
+	defer n.quiet()
+	if err := n.beginAt(at); err != nil {
+		return 0, err
+	}
+	return n.log.Receive(at, begun, r, size, take)
+}
+
+// land has a piece of a body come to its place in the log at once, as slaves have it with large ones, and returns how many bytes of whole
+// records that were, or why the copier wants to end the connection.
+func (n *node) land(copier *ha.Copier, now time.Time, piece []byte) (whole int, refused, err error) {
+	at, begun := copier.Begun()
+	got, err := n.Receive(at, begun, bytes.NewReader(piece), len(piece), func(landed []byte) (int, error) {
+		in := ha.Input{Kind: ha.Landed, Now: now, Begin: n.MinPhyOffset(), End: n.MaxPhyOffset(), Raw: landed}
+		for _, do := range copier.Step(in, nil) {
+			switch do.Kind {
+			case ha.DoExtend:
+				whole = do.Size
+			case ha.DoClose:
+				refused = do.Err
+			}
+		}
+		return whole, refused
+	})
+	if refused != nil {
+		return 0, refused, nil
+	}
+	if err == nil && got < len(piece) {
+		err = fmt.Errorf("of %d bytes %d were received", len(piece), got)
+	}
+	return whole, nil, err
+}
+
+// beginAt makes an empty log begin at an offset.
+func (n *node) beginAt(at message.PhyOffset) error {
+	if at > 0 && n.log.MaxOffset() == 0 {
+		return n.log.Reset(at)
+	}
+	return nil
 }
 
 // Truncate implements ha.Log.

@@ -2,6 +2,8 @@ package nullserver
 
 import (
 	"errors"
+	"io"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -43,7 +45,10 @@ func Follow(addr string) error {
 }
 
 // nullLog is a log of which only the end is known.
-type nullLog struct{ end message.PhyOffset }
+type nullLog struct {
+	end    message.PhyOffset
+	landed []byte // what Receive has of it
+}
 
 func (l *nullLog) MinPhyOffset() message.PhyOffset  { return 0 }
 func (l *nullLog) MaxPhyOffset() message.PhyOffset  { return l.end }
@@ -57,6 +62,21 @@ func (l *nullLog) ReadRaw(message.PhyOffset, int) ([]byte, func(), error) { retu
 func (l *nullLog) AppendRaw(at message.PhyOffset, raw []byte) error {
 	l.end = at + message.PhyOffset(len(raw))
 	return nil
+}
+
+// Receive reads, and moves the end on.
+func (l *nullLog) Receive(at message.PhyOffset, begun []byte, r io.Reader, n int, take func([]byte) (int, error)) (int, error) {
+	l.landed = slices.Grow(append(l.landed[:0], begun...), n)
+	got, err := io.ReadFull(r, l.landed[len(begun):len(begun)+n])
+	if got == 0 {
+		return 0, err
+	}
+	whole, refused := take(l.landed[:len(begun)+got])
+	if refused != nil {
+		return got, refused
+	}
+	l.end = at + message.PhyOffset(whole)
+	return got, err
 }
 
 // Truncate takes the end back.
