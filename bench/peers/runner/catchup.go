@@ -16,6 +16,12 @@ import (
 // Java master gives a fresh slave its last file only.
 const catchUp = 400_000
 
+// lookLeast and lookMost bound the time between two looks at how far the slave is.
+const (
+	lookLeast = 3 * time.Millisecond
+	lookMost  = 100 * time.Millisecond
+)
+
 // catchUpStudy has a fresh slave copy the log of a master that has nothing else to do, and the kernel a file of that size.
 func catchUpStudy() Study {
 	return Study{
@@ -66,23 +72,31 @@ func (e *Env) freshSlave(start func(*Env, member) (*server, error)) (Results, er
 	return as("catch-up", r, err)
 }
 
-// catchUp measures how fast a fresh slave gets the log, from its first report on that is not empty.
+// catchUp measures how fast a fresh slave gets the log, from the last look at which it had nothing, or else the first.
 func (e *Env) catchUp(master *server) (measure.Result, error) {
-	var first, last int64
+	var first, last, missing int64
 	var begin time.Time
-	err := e.watch(master, catchUpSample, childTimeout, func(end, ack int64) bool {
-		switch {
-		case ack <= 0:
-			begin, first = time.Now(), 0 // it has nothing yet
-		case begin.IsZero():
-			begin, first = time.Now(), ack
+	every := func() time.Duration { return nextLook(time.Since(begin), last-first, missing) }
+	err := e.watch(master, every, childTimeout, func(end, ack int64) bool {
+		if ack <= 0 || begin.IsZero() {
+			begin, first = time.Now(), max(ack, 0)
 		}
-		last = ack
-		return ack > 0 && ack == end
+		last, missing = max(ack, 0), end-ack
+		return ack > 0 && missing == 0
 	})
 	r := measure.Result{Bytes: last - first, Seconds: time.Since(begin).Seconds()}
 	r.Rate = float64(r.Bytes) / r.Seconds / 1e6
 	return r, err
+}
+
+// nextLook is when to look next at a slave that has got so much in some time, and misses so much: seldom in between, as a look takes from
+// both sides what it costs, and often where it decides, at the beginning and in the end.
+func nextLook(since time.Duration, got, missing int64) time.Duration {
+	if got == 0 {
+		return lookLeast
+	}
+	left := time.Duration(float64(since) * float64(missing) / float64(got))
+	return min(max(left/2, lookLeast), lookMost)
 }
 
 // copyFile copies a file of the size that a slave catches up with over the loopback, as fast as the kernel does.

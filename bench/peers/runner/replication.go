@@ -20,10 +20,10 @@ import (
 
 const (
 	pairTimeout = 60 * time.Second // until a slave is there; Java's is silent for its first five seconds
-	// catchUpSample and lagSample are the times between two looks at how far the slave is. A look wakes the master and the runner, and
+	// memberSample and lagSample are the times between two looks at how far the slave is. A look wakes the master and the runner, and
 	// with one each millisecond or two those that are measured had a tenth less of the processors.
-	catchUpSample = 10 * time.Millisecond
-	lagSample     = 4 * time.Millisecond
+	memberSample = 10 * time.Millisecond
+	lagSample    = 4 * time.Millisecond
 )
 
 // replicationStudy has masters with one slave each, of one make.
@@ -289,11 +289,11 @@ func haStatus(ctx context.Context, client *remoting.Client, master *server) (*pr
 	return &info, nil
 }
 
-// watch looks at the only slave of a master until enough says so.
-func (e *Env) watch(master *server, every, timeout time.Duration, enough func(end, ack int64) bool) error {
+// watch looks at the only slave of a master as often as every says, until enough says so.
+func (e *Env) watch(master *server, every func() time.Duration, timeout time.Duration, enough func(end, ack int64) bool) error {
 	client := remoting.NewClient(nil)
 	defer client.Close()
-	for begin := time.Now(); ; time.Sleep(every) {
+	for begin := time.Now(); ; time.Sleep(every()) {
 		info, err := haStatus(e.ctx, client, master)
 		if err != nil {
 			return err
@@ -308,10 +308,13 @@ func (e *Env) watch(master *server, every, timeout time.Duration, enough func(en
 	}
 }
 
+// steadily has it look at equal times.
+func steadily(every time.Duration) func() time.Duration { return func() time.Duration { return every } }
+
 // awaitSlave waits until the slave has all of the log. An empty log is one that it may not have reported yet.
 func (e *Env) awaitSlave(master *server) error {
 	e.load(master, "send", 0, "-measure=1m", "-messages=1") //nolint:errcheck // it may be refused as long as there is no slave
-	return e.watch(master, 10*time.Millisecond, pairTimeout, func(end, ack int64) bool { return ack > 0 && ack == end })
+	return e.watch(master, steadily(memberSample), pairTimeout, func(end, ack int64) bool { return ack > 0 && ack == end })
 }
 
 // lag measures how long after the master the slave has a message: the bytes that it has not reported are those of so
@@ -330,7 +333,7 @@ func (e *Env) lag(master *server, rate float64) (measure.Result, error) {
 	}
 	var samples []sample
 	var loadErr error
-	err := e.watch(master, lagSample, childTimeout, func(end, ack int64) bool {
+	err := e.watch(master, steadily(lagSample), childTimeout, func(end, ack int64) bool {
 		samples = append(samples, sample{time.Now(), end, ack})
 		select {
 		case loadErr = <-loaded:
