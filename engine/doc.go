@@ -7,7 +7,8 @@
 //   - Options names every setting by RocketMQ's property.
 //   - PutResult and GetResult carry Java's statuses.
 //   - Replicator copies the log to slaves, and puts wait for it; a Store with
-//     Options.Following is a slave's own, and grows by AppendRaw.
+//     Options.Following is a slave's own, and grows by AppendRaw
+//     and Receive.
 //   - EventListener is told what happens; Metrics is a snapshot of counters.
 //   - Report is what Check found in the files of a store.
 //

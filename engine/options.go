@@ -124,7 +124,7 @@ type Options struct {
 	// is refused [maxLmqConsumeQueueNum]. Zero is 20,000.
 	MaxLightQueues int
 	// Following makes the store a slave's [brokerRole=SLAVE]: puts are refused,
-	// AppendRaw copies the master's log.
+	// AppendRaw and Receive copy the master's log.
 	Following bool
 	// ConfirmedOnly dispatches, and so shows to readers, only what Confirm says
 	// that no other master can take back [enableAutoSwitchHA]. How far that was is

@@ -42,7 +42,7 @@ func (s *Store) confirmedAt(reput message.PhyOffset) message.PhyOffset {
 // Truncate makes end, the end of a record, that of a slave's log, of its queues
 // and its index: what lies behind is not in its master's. It is durable when it
 // returns; after a crash before that, the log may be whole again. It is for the
-// goroutine that calls AppendRaw.
+// goroutine that calls AppendRaw and Receive.
 func (s *Store) Truncate(end message.PhyOffset) error {
 	switch now := s.log.MaxOffset(); {
 	case !s.opts.Following:

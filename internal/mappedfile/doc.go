@@ -27,11 +27,13 @@
 //  5. A new file's name and length are durable before Roll hands it out.
 //  6. At most MaxMapped cold files are mapped besides those that are held, so
 //     memory does not grow with the store.
+//  7. What Receive wrote and did not publish reads as zeros when it returns, so
+//     that nothing behind Wrote is taken for data after a crash.
 //
 // # Concurrency
 //
-// One goroutine at a time appends (Reserve, Advance, Roll): the caller's put
-// lock sees to it. Commit and Flush are called by one flusher at a time.
+// One goroutine at a time appends (Reserve, Advance, Receive, Roll): the caller
+// sees to it. Commit and Flush are called by one flusher at a time.
 // Reading is free for all at any time. Truncation excludes appending, which
 // the caller arranges.
 //

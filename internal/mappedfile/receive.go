@@ -37,7 +37,11 @@ func (q *Queue) Receive(begun []byte, r io.Reader, n int, take func(landed []byt
 
 // receiveInRing is Receive where the next bytes go to the ring; of those that are not published nothing is seen there.
 func (q *Queue) receiveInRing(begun []byte, r io.Reader, n int, take func(landed []byte) (int, error)) (got int, err error) {
-	dst, err := q.Reserve(min(len(begun)+n, len(q.ring.buf)))
+	size := len(begun) + n
+	if len(begun) < len(q.ring.buf) { // else it is refused
+		size = min(size, len(q.ring.buf))
+	}
+	dst, err := q.Reserve(size)
 	if err != nil {
 		return 0, err
 	}

@@ -129,3 +129,20 @@ func TestReceivingMakesNoPagesAhead(t *testing.T) {
 	write(t, q, piece)
 	awaitAllocator(func(a *Allocator) bool { return a.preheated > q.Wrote() })
 }
+
+// What does not fit the ring is received in part, and where what is begun fills it there is an error.
+func TestReceiveMoreThanTheRing(t *testing.T) {
+	const ring = 4096
+	q := openQueue(t, t.TempDir(), Options{RingSize: ring})
+	if err := q.Roll(); err != nil {
+		t.Fatal(err)
+	}
+	text := bytes.Repeat([]byte("text"), ring)
+	none := func([]byte) (int, error) { return 0, nil }
+	if got, err := q.Receive(text[:96], bytes.NewReader(text), len(text), none); got != ring-96 || err != nil {
+		t.Errorf("%d bytes were received, want %d: %v", got, ring-96, err)
+	}
+	if _, err := q.Receive(text[:ring], bytes.NewReader(text), len(text), none); err == nil {
+		t.Error("nothing is received, and it is no error")
+	}
+}

@@ -10,6 +10,8 @@
 // try what would be done.
 // BackedFile is state in a small file, read once with a backup at hand and then
 // written whole.
+// Receive has what comes from a connection go to a file without passing through
+// the process, where the system can do so.
 // Anonymous is memory without a file, outside the Go heap.
 // Shutdown cuts the power of a real file system, for tests.
 //
