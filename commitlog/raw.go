@@ -83,9 +83,10 @@ func copyTo(dst, raw []byte) (err error) {
 //	└──────────────────┴───────────────────────────────────┴───────
 //	            MaxOffset ── whole records ──▶ MaxOffset
 //
-// A crash meanwhile may leave whole records behind the log's end, which are as good as those received before, and a cut one, which recovery
-// finds as it finds one that was cut while it was appended. Nothing may be appended otherwise, truncated or closed meanwhile. It returns how many bytes came from
-// r, fewer than n with an error or where the log's transient pool is small.
+// A crash meanwhile may leave whole records behind the log's end, which are as good as those received before, and a cut one. For recovery to
+// find that, the bytes of r begin with a sector, and end with one unless r ends: of a sector without its end a power loss could leave just that, after the next
+// ones were written, and if its end is in a header no checksum tells. Nothing may be appended otherwise, truncated or closed meanwhile. It returns how many bytes
+// came from r, fewer than the whole sectors of n with an error or where the log's transient pool is small.
 func (l *CommitLog) Receive(at message.PhyOffset, begun []byte, r io.Reader, n int, take func(landed []byte) (whole int, err error)) (got int, err error) {
 	if n, err = l.receivable(at, begun, n); err != nil {
 		return 0, err
@@ -112,7 +113,8 @@ func (l *CommitLog) Receive(at message.PhyOffset, begun []byte, r io.Reader, n i
 	return got, err
 }
 
-// receivable returns how many of n bytes behind those begun the file at the log's end takes, which is the next one if it is full.
+// receivable returns how many of n bytes behind those begun are received: whole sectors of the file at the log's end, which is the next one if
+// it is full.
 func (l *CommitLog) receivable(at message.PhyOffset, begun []byte, n int) (int, error) {
 	l.put.Lock()
 	defer l.put.Unlock()
@@ -127,8 +129,12 @@ func (l *CommitLog) receivable(at message.PhyOffset, begun []byte, n int) (int, 
 			return 0, err
 		}
 	}
-	if n = int(min(int64(n), l.q.Remaining()-int64(len(begun)))); n <= 0 {
-		return 0, fmt.Errorf("commitlog: raw bytes for offset %d do not end with the file", at)
+	next := int64(at) + int64(len(begun))
+	if next%sector != 0 {
+		return 0, fmt.Errorf("commitlog: raw bytes to be received at %d, where no sector begins", next)
+	}
+	if n = int(min(int64(n), l.q.Remaining()-int64(len(begun)))) / sector * sector; n <= 0 {
+		return 0, fmt.Errorf("commitlog: raw bytes for offset %d do not fit the file, or are no whole sector", at)
 	}
 	return n, nil
 }

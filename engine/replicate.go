@@ -84,7 +84,8 @@ func (s *Store) AppendRaw(at message.PhyOffset, raw []byte) error {
 
 // Receive adds to a slave's log what r has of its master's, cut at any byte: up to n bytes behind begun, those of the record at
 // the log's end that have come before. take is told what has come, begun included, and returns how much of it is whole
-// records, which is added. It returns how many bytes came from r. Else it is as AppendRaw.
+// records, which is added. It returns how many bytes came from r. What comes from r begins, and is to end, at a multiple of
+// 512. Else it is as AppendRaw.
 func (s *Store) Receive(at message.PhyOffset, begun []byte, r io.Reader, n int, take func(landed []byte) (whole int, err error)) (got int, err error) {
 	if err := s.follows(at); err != nil {
 		return 0, err

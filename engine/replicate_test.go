@@ -92,33 +92,46 @@ func copyLog(t *testing.T, master, follower *Store, from, to message.PhyOffset) 
 	}
 }
 
-// receiveLog has the follower receive what it misses, in pieces that end anywhere.
+// receiveLog has the follower receive what it misses, in sectors, and appends what comes before and behind them.
 func receiveLog(t *testing.T, master, follower *Store) {
 	t.Helper()
+	const sector = 512
+	whole := func(b []byte) (n int) {
+		for len(b)-n >= message.BlankSizeMin && n+int(binary.BigEndian.Uint32(b[n:])) <= len(b) {
+			n += int(binary.BigEndian.Uint32(b[n:]))
+		}
+		return n
+	}
 	var begun []byte
-	for end := follower.MaxPhyOffset(); end < master.ConfirmOffset(); {
+	for end := follower.MaxPhyOffset(); end < master.ConfirmOffset(); end = follower.MaxPhyOffset() {
 		next := end + message.PhyOffset(len(begun))
-		raw, release, err := master.ReadRaw(next, 10_001)
+		most := 20 * sector
+		if skew := int(next) % sector; skew > 0 {
+			most = sector - skew
+		}
+		raw, release, err := master.ReadRaw(next, most)
 		if err != nil || len(raw) == 0 {
 			t.Fatalf("read at %d: %d bytes, %v", next, len(raw), err)
 		}
-		var rest []byte
-		got, err := follower.Receive(end, begun, bytes.NewReader(raw), len(raw), func(landed []byte) (whole int, err error) {
-			for len(landed)-whole >= message.BlankSizeMin {
-				size := int(binary.BigEndian.Uint32(landed[whole:]))
-				if whole+size > len(landed) {
-					break
-				}
-				whole += size
+		if len(raw) < sector || most < sector {
+			begun = append(begun, raw...)
+			n := whole(begun)
+			if err := follower.AppendRaw(end, begun[:n]); err != nil {
+				t.Fatal(err)
 			}
-			rest = bytes.Clone(landed[whole:])
-			return whole, nil
-		})
-		if err != nil || got != len(raw) {
-			t.Fatalf("received %d of %d bytes at %d: %v", got, len(raw), next, err)
+			begun = begun[n:]
+		} else {
+			raw = raw[:len(raw)/sector*sector]
+			got, err := follower.Receive(end, begun, bytes.NewReader(raw), len(raw), func(landed []byte) (int, error) {
+				n := whole(landed)
+				begun = bytes.Clone(landed[n:])
+				return n, nil
+			})
+			if err != nil || got != len(raw) {
+				t.Fatalf("received %d of %d bytes at %d: %v", got, len(raw), next, err)
+			}
 		}
 		release()
-		begun, end = rest, follower.MaxPhyOffset()
 	}
 	if len(begun) > 0 {
 		t.Fatalf("the master's log ends with %d bytes that are no record", len(begun))

@@ -110,6 +110,9 @@ func (l *memLog) AppendRaw(at message.PhyOffset, raw []byte) error {
 }
 
 func (l *memLog) Receive(at message.PhyOffset, begun []byte, r io.Reader, n int, take func([]byte) (int, error)) (int, error) {
+	if next := int(at) + len(begun); next%sector != 0 || n%sector != 0 {
+		return 0, fmt.Errorf("%d bytes to be received at %d", n, next)
+	}
 	landed := make([]byte, len(begun)+n)
 	copy(landed, begun)
 	got, err := io.ReadFull(r, landed[len(begun):])

@@ -25,7 +25,8 @@ type Log interface {
 	// Receive adds up to n bytes of r, of one file, behind begun, those of the
 	// record at the log's end that have come before. take is told what has come,
 	// begun included, and returns how much of it is whole records, which is
-	// added; the rest is forgotten. It returns how many bytes came from r.
+	// added; the rest is forgotten. It returns how many bytes came from r. What
+	// comes from r begins, and is to end, at a multiple of 512.
 	Receive(at message.PhyOffset, begun []byte, r io.Reader, n int, take func(landed []byte) (whole int, err error)) (got int, err error)
 	// Truncate makes the end of a record that of the log, durably: what it
 	// had behind never comes back. Of use with epochs only, as Confirm.

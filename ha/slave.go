@@ -18,6 +18,9 @@ const (
 	// bulkMin is the size of a body from which on it goes to its place in the log without passing through here: in pieces of
 	// streamReadSize. Only one who is behind is sent so much at once.
 	bulkMin = 1 << 20
+	// sector is what a device writes as a whole. What is received begins and ends with one: else a power loss could leave one without its
+	// end between others that have theirs, in the midst of a header, which no checksum covers.
+	sector = 512
 	// applyPause is how long what is received may wait to be reported while more of its body comes: it is not at the log's end, where
 	// somebody may wait for it.
 	applyPause = 20 * time.Millisecond
@@ -226,7 +229,7 @@ func (ss *session) next(buf []byte) error {
 	var ended error
 	switch {
 	case ss.bulk && ss.body.rest > 0:
-		n, ended = ss.receive(int(min(ss.body.rest, streamReadSize)))
+		n, ended = ss.bring(buf)
 		if ended == nil && ss.body.rest > 0 && time.Since(ss.applied) < applyPause {
 			return nil
 		}
@@ -258,6 +261,18 @@ func (ss *session) read(buf []byte) (n int, err error) {
 		}
 	}
 	return n, err
+}
+
+// bring takes in the next piece of a large body. Whole sectors of the log are received, what comes before and behind them is read.
+func (ss *session) bring(buf []byte) (n int, err error) {
+	rest := ss.body.rest
+	if begun := int64(ss.body.phy) % sector; begun > 0 {
+		return ss.read(buf[:min(rest, sector-begun)])
+	}
+	if rest < sector {
+		return ss.read(buf[:rest])
+	}
+	return ss.receive(int(min(rest, streamReadSize) / sector * sector))
 }
 
 // receive has the log take in the next n bytes of a body.

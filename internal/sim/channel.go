@@ -111,7 +111,18 @@ func (s *Switching) write(c *channel) {
 // copy lets the slave take in what happened, and does what it asks for.
 func (s *Switching) copy(c *channel, in ha.Input) {
 	if in.Kind == ha.Arrived && s.broken != SkipsTruncation && s.rng.IntN(2) == 0 {
-		s.land(c, in.Raw)
+		before, sectors, behind := pieces(in)
+		s.apply(c, before)
+		s.land(c, sectors.Raw)
+		s.apply(c, behind)
+		return
+	}
+	s.apply(c, in)
+}
+
+// apply is copy of what passes through the slave.
+func (s *Switching) apply(c *channel, in ha.Input) {
+	if in.Kind == ha.Arrived && len(in.Raw) == 0 || s.channel(c.id) == nil {
 		return
 	}
 	m := c.slave
@@ -162,6 +173,9 @@ func (s *Switching) copy(c *channel, in ha.Input) {
 
 // land has a piece of a body come to its place in the slave's log.
 func (s *Switching) land(c *channel, piece []byte) {
+	if len(piece) == 0 || s.channel(c.id) == nil {
+		return
+	}
 	whole, refused, err := c.slave.land(c.copier, s.now, piece)
 	switch {
 	case err != nil:

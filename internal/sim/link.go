@@ -121,7 +121,18 @@ func (c *Cluster) hear(l *link, in ha.Input) {
 // copy lets the slave take in what happened, and does what it asks for.
 func (c *Cluster) copy(l *link, in ha.Input) {
 	if in.Kind == ha.Arrived && c.rng.IntN(2) == 0 {
-		c.land(l, in.Raw)
+		before, sectors, behind := pieces(in)
+		c.apply(l, before)
+		c.land(l, sectors.Raw)
+		c.apply(l, behind)
+		return
+	}
+	c.apply(l, in)
+}
+
+// apply is copy of what passes through the slave.
+func (c *Cluster) apply(l *link, in ha.Input) {
+	if in.Kind == ha.Arrived && len(in.Raw) == 0 || c.link(l.id) == nil {
 		return
 	}
 	in.Now, in.End = c.now, l.slave.MaxPhyOffset()
@@ -150,6 +161,9 @@ func (c *Cluster) copy(l *link, in ha.Input) {
 
 // land has a piece of a body come to its place in the slave's log.
 func (c *Cluster) land(l *link, piece []byte) {
+	if len(piece) == 0 || c.link(l.id) == nil {
+		return
+	}
 	whole, refused, err := l.slave.land(l.copier, c.now, piece)
 	switch {
 	case err != nil:

@@ -146,7 +146,23 @@ func (n *node) Receive(at message.PhyOffset, begun []byte, r io.Reader, size int
 	return n.log.Receive(at, begun, r, size, take)
 }
 
-// land has a piece of a body come to its place in the log at once, as slaves have it with large ones, and returns how many bytes of whole
+// sector is what is received begins and ends with.
+const sector = 512
+
+// pieces cuts what arrived in what comes before the first whole sector of the log, the whole sectors, and what comes behind them.
+func pieces(in ha.Input) (before, sectors, behind ha.Input) {
+	cut := func(n int) ha.Input {
+		piece := in
+		piece.Raw = in.Raw[:n]
+		in.Raw, in.Offset = in.Raw[n:], in.Offset+message.PhyOffset(n)
+		return piece
+	}
+	before = cut(min(len(in.Raw), int(-in.Offset&(sector-1))))
+	sectors = cut(len(in.Raw) / sector * sector)
+	return before, sectors, in
+}
+
+// land has whole sectors of a body come to their place in the log at once, as slaves have it with large ones, and returns how many bytes of whole
 // records that were, or why the copier wants to end the connection.
 func (n *node) land(copier *ha.Copier, now time.Time, piece []byte) (whole int, refused, err error) {
 	at, begun := copier.Begun()
