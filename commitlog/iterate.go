@@ -206,8 +206,7 @@ func (it *Iterator) check(r message.Record) error {
 	return nil
 }
 
-// sector is the smallest piece that a device writes whole.
-const sector = 512
+const sector = vfs.SectorSize
 
 // tornText tells whether the topic or the properties, which no checksum
 // covers, lost their end to a page that was not written: fresh files read as

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -45,7 +46,7 @@ const (
 // and only one that lies across two can be half written. 128 units fill 5
 // sectors exactly: the first unit of each such block is never torn.
 const (
-	sectorSize = 512
+	sectorSize = vfs.SectorSize
 	blockUnits = 128
 	blockSize  = blockUnits * unitSize
 	pageSize   = 4096 // Java's, for counting what is to be flushed

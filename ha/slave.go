@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -18,9 +19,9 @@ const (
 	// bulkMin is the size of a body from which on it goes to its place in the log without passing through here: in pieces of
 	// streamReadSize. Only one who is behind is sent so much at once.
 	bulkMin = 1 << 20
-	// sector is what a device writes as a whole. What is received begins and ends with one: else a power loss could leave one without its
+	// What is received begins and ends with a sector: else a power loss could leave one without its
 	// end between others that have theirs, in the midst of a header, which no checksum covers.
-	sector = 512
+	sector = vfs.SectorSize
 	// applyPause is how long what is received may wait to be reported while more of its body comes: it is not at the log's end, where
 	// somebody may wait for it.
 	applyPause = 20 * time.Millisecond

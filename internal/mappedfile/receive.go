@@ -31,7 +31,7 @@ func (q *Queue) Receive(begun []byte, r io.Reader, n int, take func(landed []byt
 	if taken > 0 {
 		q.Advance(taken)
 	}
-	cleared := q.clear(at+int64(taken), end)
+	cleared := vfs.WriteZeros(q.tail.file, at+int64(taken), end-at-int64(taken))
 	return got, cmp.Or(refused, cleared, err)
 }
 
@@ -68,18 +68,6 @@ func offer(take func(landed []byte) (int, error), landed []byte, got int) (int, 
 		return 0, err
 	}
 	return taken, nil
-}
-
-// clear makes [from, to) of the tail, offsets in it and behind all that is published, read as zeros.
-func (q *Queue) clear(from, to int64) error {
-	for from < to {
-		n, err := q.tail.file.WriteAt(zeros[:min(to-from, zeroChunk)], from)
-		if err != nil {
-			return err
-		}
-		from += int64(n)
-	}
-	return nil
 }
 
 // setReceiving tells whether the next bytes come by Receive: then the allocator makes no pages ahead, and neither does the system, which takes

@@ -37,8 +37,8 @@ func statesAfterCrashes(t *testing.T, c *CrashFS) map[string]int {
 		noErr(t, err)
 		var state []byte
 		for s := range sectorsPerPage {
-			sector := data[s*crashSectorSize : (s+1)*crashSectorSize]
-			if !bytes.Equal(sector, bytes.Repeat(sector[:1], crashSectorSize)) {
+			sector := data[s*SectorSize : (s+1)*SectorSize]
+			if !bytes.Equal(sector, bytes.Repeat(sector[:1], SectorSize)) {
 				t.Fatalf("seed %d: sector %d is torn", seed, s)
 			}
 			if len(state) == 0 || state[len(state)-1] != sector[0] {

@@ -7,12 +7,10 @@ import (
 	"github.com/rocketlog/rocketlog/internal/invariants"
 )
 
-// The grain of a crash. A page is what the kernel writes out at once, a sector
-// what a disk promises not to tear.
+// The grain of a crash: a page is what the kernel writes out at once.
 const (
-	crashPageSize   = 4096
-	crashSectorSize = 512
-	sectorsPerPage  = crashPageSize / crashSectorSize
+	crashPageSize  = 4096
+	sectorsPerPage = crashPageSize / SectorSize
 )
 
 // Bounds on the states remembered between two syncs.
@@ -391,8 +389,8 @@ func tear(rng *rand.Rand, a, b *crashPage) *crashPage {
 	}
 	for s := range sectorsPerPage {
 		if fromOther>>s&1 != 0 {
-			off := s * crashSectorSize
-			copy(p[off:off+crashSectorSize], other[off:])
+			off := s * SectorSize
+			copy(p[off:off+SectorSize], other[off:])
 		}
 	}
 	return &p

@@ -180,11 +180,11 @@ func (f *modelFile) resize(size int) {
 
 // change changes bytes and adds the new state of their sectors.
 func (f *modelFile) change(off int, data []byte) {
-	for s := off / crashSectorSize; s <= (off+len(data)-1)/crashSectorSize; s++ {
+	for s := off / SectorSize; s <= (off+len(data)-1)/SectorSize; s++ {
 		f.states(s) // the state before
 	}
 	copy(f.now[off:], data)
-	for s := off / crashSectorSize; s <= (off+len(data)-1)/crashSectorSize; s++ {
+	for s := off / SectorSize; s <= (off+len(data)-1)/SectorSize; s++ {
 		f.states(s)[f.sector(s)] = true
 	}
 }
@@ -193,8 +193,8 @@ func (f *modelFile) change(off int, data []byte) {
 func (f *modelFile) sector(s int) string { return sectorOf(f.now, s) }
 
 func sectorOf(data []byte, s int) string {
-	var b [crashSectorSize]byte
-	if off := s * crashSectorSize; off < len(data) {
+	var b [SectorSize]byte
+	if off := s * SectorSize; off < len(data) {
 		copy(b[:], data[off:])
 	}
 	return string(b[:])
@@ -312,13 +312,13 @@ func (f *modelFile) allows(data []byte) (problem string) {
 	if !f.sizes[int64(len(data))] {
 		return fmt.Sprintf("size %d, possible %v", len(data), f.sizes)
 	}
-	for s := range (len(data) + crashSectorSize - 1) / crashSectorSize {
+	for s := range (len(data) + SectorSize - 1) / SectorSize {
 		got := sectorOf(data, s)
 		states := f.sectors[s]
 		if states == nil {
 			states = map[string]bool{f.sector(s): true}
 		}
-		if !inStates(states, got, len(data)-s*crashSectorSize) {
+		if !inStates(states, got, len(data)-s*SectorSize) {
 			return fmt.Sprintf("sector %d is none of its %d states", s, len(states))
 		}
 	}
@@ -328,7 +328,7 @@ func (f *modelFile) allows(data []byte) (problem string) {
 // inStates says whether got is one of the states, with what is beyond the end
 // of the file zeroed.
 func inStates(states map[string]bool, got string, left int) bool {
-	if left >= crashSectorSize {
+	if left >= SectorSize {
 		return states[got]
 	}
 	for state := range states {

@@ -245,7 +245,7 @@ func (f *osFile) extendByWriting(end int64) error {
 	if err != nil {
 		return err
 	}
-	return writeZeros(f, size, end-size)
+	return WriteZeros(f, size, end-size)
 }
 
 func (f *osFile) ZeroRange(off, n int64) error {
@@ -267,7 +267,7 @@ func (f *osFile) zeroByWriting(off, n int64) error {
 	if err != nil {
 		return err
 	}
-	return writeZeros(f, off, min(n, size-off))
+	return WriteZeros(f, off, min(n, size-off))
 }
 
 func (f *osFile) Sync() error {

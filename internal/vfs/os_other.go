@@ -40,7 +40,7 @@ func (f osFile) Allocate(off, n int64) error {
 	if err != nil {
 		return err
 	}
-	return writeZeros(f, size, off+n-size)
+	return WriteZeros(f, size, off+n-size)
 }
 
 func (f osFile) ZeroRange(off, n int64) error {
@@ -48,7 +48,7 @@ func (f osFile) ZeroRange(off, n int64) error {
 	if err != nil {
 		return err
 	}
-	return writeZeros(f, off, min(n, size-off))
+	return WriteZeros(f, off, min(n, size-off))
 }
 
 // ReadCold reads as ever: there is no portable way to look into the cache.

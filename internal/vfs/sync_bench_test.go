@@ -126,7 +126,7 @@ func newBenchLog(b *testing.B, method syncMethod, written bool, group int) *benc
 	l := &benchLog{syncMethod: method, data: make([]byte, group*recordSize), took: make([]time.Duration, 0, 1<<20)}
 	l.f, l.m = benchFile(b, size)
 	if written {
-		if err := writeZeros(l.f, 0, int64(size)); err != nil {
+		if err := WriteZeros(l.f, 0, int64(size)); err != nil {
 			b.Fatal(err)
 		}
 	}

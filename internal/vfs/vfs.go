@@ -22,6 +22,9 @@ var (
 	ErrRange = errors.New("range outside the mapping")
 )
 
+// SectorSize is the smallest piece, in bytes, that a device writes whole or not at all.
+const SectorSize = 512
+
 // FS is a file system.
 type FS interface {
 	// OpenFile opens name as os.OpenFile does. Files are never opened for
