@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/rocketlog/rocketlog/internal/vfs"
 	"github.com/rocketlog/rocketlog/message"
 )
 
@@ -75,8 +76,7 @@ type putDone chan PutResult
 
 func (d putDone) PutDone(r PutResult) { d <- r }
 
-// copyLog gives a follower all of the master's log in pieces of whole files.
-// copyLog appends what the master has in the files up to the one that holds an offset.
+// copyLog gives a follower what the master has in the files up to the one that holds an offset, in pieces of whole files.
 func copyLog(t *testing.T, master, follower *Store, from, to message.PhyOffset) {
 	t.Helper()
 	for at := from; at < to; {
@@ -95,7 +95,7 @@ func copyLog(t *testing.T, master, follower *Store, from, to message.PhyOffset) 
 // receiveLog has the follower receive what it misses, in sectors, and appends what comes before and behind them.
 func receiveLog(t *testing.T, master, follower *Store) {
 	t.Helper()
-	const sector = 512
+	const sector = vfs.SectorSize
 	whole := func(b []byte) (n int) {
 		for len(b)-n >= message.BlankSizeMin && n+int(binary.BigEndian.Uint32(b[n:])) <= len(b) {
 			n += int(binary.BigEndian.Uint32(b[n:]))

@@ -111,10 +111,8 @@ func (s *Switching) write(c *channel) {
 // copy lets the slave take in what happened, and does what it asks for.
 func (s *Switching) copy(c *channel, in ha.Input) {
 	if in.Kind == ha.Arrived && s.broken != SkipsTruncation && s.rng.IntN(2) == 0 {
-		before, sectors, behind := pieces(in)
-		s.apply(c, before)
-		s.land(c, sectors.Raw)
-		s.apply(c, behind)
+		alive := func() bool { return s.channel(c.id) != nil }
+		inPlace(in, alive, func(in ha.Input) { s.apply(c, in) }, func(sectors []byte) { s.land(c, sectors) })
 		return
 	}
 	s.apply(c, in)
@@ -122,9 +120,6 @@ func (s *Switching) copy(c *channel, in ha.Input) {
 
 // apply is copy of what passes through the slave.
 func (s *Switching) apply(c *channel, in ha.Input) {
-	if in.Kind == ha.Arrived && len(in.Raw) == 0 || s.channel(c.id) == nil {
-		return
-	}
 	m := c.slave
 	in.Now, in.Begin, in.End = s.now, m.MinPhyOffset(), m.MaxPhyOffset()
 	for _, do := range c.copier.Step(in, nil) {
@@ -173,9 +168,6 @@ func (s *Switching) apply(c *channel, in ha.Input) {
 
 // land has a piece of a body come to its place in the slave's log.
 func (s *Switching) land(c *channel, piece []byte) {
-	if len(piece) == 0 || s.channel(c.id) == nil {
-		return
-	}
 	whole, refused, err := c.slave.land(c.copier, s.now, piece)
 	switch {
 	case err != nil:

@@ -121,10 +121,8 @@ func (c *Cluster) hear(l *link, in ha.Input) {
 // copy lets the slave take in what happened, and does what it asks for.
 func (c *Cluster) copy(l *link, in ha.Input) {
 	if in.Kind == ha.Arrived && c.rng.IntN(2) == 0 {
-		before, sectors, behind := pieces(in)
-		c.apply(l, before)
-		c.land(l, sectors.Raw)
-		c.apply(l, behind)
+		alive := func() bool { return c.link(l.id) != nil }
+		inPlace(in, alive, func(in ha.Input) { c.apply(l, in) }, func(sectors []byte) { c.land(l, sectors) })
 		return
 	}
 	c.apply(l, in)
@@ -132,9 +130,6 @@ func (c *Cluster) copy(l *link, in ha.Input) {
 
 // apply is copy of what passes through the slave.
 func (c *Cluster) apply(l *link, in ha.Input) {
-	if in.Kind == ha.Arrived && len(in.Raw) == 0 || c.link(l.id) == nil {
-		return
-	}
 	in.Now, in.End = c.now, l.slave.MaxPhyOffset()
 	begin := in.Kind == ha.Framed
 	for _, do := range l.copier.Step(in, nil) {
@@ -161,9 +156,6 @@ func (c *Cluster) apply(l *link, in ha.Input) {
 
 // land has a piece of a body come to its place in the slave's log.
 func (c *Cluster) land(l *link, piece []byte) {
-	if len(piece) == 0 || c.link(l.id) == nil {
-		return
-	}
 	whole, refused, err := l.slave.land(l.copier, c.now, piece)
 	switch {
 	case err != nil:

@@ -146,20 +146,24 @@ func (n *node) Receive(at message.PhyOffset, begun []byte, r io.Reader, size int
 	return n.log.Receive(at, begun, r, size, take)
 }
 
-// sector is what is received begins and ends with.
-const sector = 512
-
-// pieces cuts what arrived in what comes before the first whole sector of the log, the whole sectors, and what comes behind them.
-func pieces(in ha.Input) (before, sectors, behind ha.Input) {
-	cut := func(n int) ha.Input {
-		piece := in
+// inPlace has what arrived come to a slave as large bodies do: whole sectors of the log land, what comes before and behind them is applied, as
+// long as the connection is alive.
+func inPlace(in ha.Input, alive func() bool, apply func(ha.Input), land func(sectors []byte)) {
+	cut := func(n int) (piece ha.Input) {
+		piece = in
 		piece.Raw = in.Raw[:n]
 		in.Raw, in.Offset = in.Raw[n:], in.Offset+message.PhyOffset(n)
 		return piece
 	}
-	before = cut(min(len(in.Raw), int(-in.Offset&(sector-1))))
-	sectors = cut(len(in.Raw) / sector * sector)
-	return before, sectors, in
+	if before := cut(min(len(in.Raw), int(-in.Offset&(vfs.SectorSize-1)))); len(before.Raw) > 0 {
+		apply(before)
+	}
+	if sectors := cut(len(in.Raw) / vfs.SectorSize * vfs.SectorSize); len(sectors.Raw) > 0 && alive() {
+		land(sectors.Raw)
+	}
+	if len(in.Raw) > 0 && alive() {
+		apply(in)
+	}
 }
 
 // land has whole sectors of a body come to their place in the log at once, as slaves have it with large ones, and returns how many bytes of whole
