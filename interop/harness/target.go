@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,27 +75,6 @@ func (p Place) HTTP() string {
 
 // Broker is the address that the broker announces.
 func (p Place) Broker() string { return fmt.Sprintf("%s:%d", p.host(), p.BrokerPort) }
-
-// freePort finds a port that is free with its neighbours, below the range
-// from which the kernel takes ports for outgoing connections, so that no
-// client of a stopped broker can sit on it.
-func freePort(offsets ...int) (int, error) {
-	for range 200 {
-		port := 12000 + rand.IntN(18000)
-		if !slices.ContainsFunc(offsets, func(o int) bool { return !portFree(port + o) }) {
-			return port, nil
-		}
-	}
-	return 0, errors.New("no free port found")
-}
-
-func portFree(port int) bool {
-	ln, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
-	if err != nil {
-		return false
-	}
-	return ln.Close() == nil
-}
 
 // brokerProperties is the configuration file of either make.
 func (p Place) brokerProperties(more map[string]string) map[string]string {
@@ -401,12 +378,16 @@ func (c *Cluster) await(p *Process, ready func() error) error {
 	deadline := time.Now().Add(startTimeout)
 	for {
 		err := ready()
+		select {
+		case <-p.Ended(): // even if something answers in its place
+			return fmt.Errorf("%s ended with code %d at its start:\n%s", p.Name, p.ExitCode(), p.Tail(4000))
+		default:
+		}
 		if err == nil {
 			return nil
 		}
 		select {
 		case <-p.Ended():
-			return fmt.Errorf("%s ended with code %d at its start:\n%s", p.Name, p.ExitCode(), p.Tail(4000))
 		case <-time.After(50 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
