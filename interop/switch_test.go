@@ -3,7 +3,6 @@ package interop
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"testing"
@@ -74,15 +73,13 @@ type switchPeer struct {
 
 func startSwitchPeer(t *testing.T, id int64, fileSize int) *switchPeer {
 	t.Helper()
-	p := &switchPeer{place: harness.Place{Dir: t.TempDir()}}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	place, err := harness.NewPlace(t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := ln.Addr().(*net.TCPAddr).Port
-	ln.Close()
-	p.haAddr = fmt.Sprintf("127.0.0.1:%d", port)
-	process, err := suite.java.StartSwitch(p.place.Dir, id, port, fileSize)
+	haPort := place.BrokerPort + 1
+	p := &switchPeer{place: place, haAddr: fmt.Sprintf("127.0.0.1:%d", haPort)}
+	process, err := suite.java.StartSwitch(place.Dir, id, haPort, fileSize)
 	p.javaProgram = startJavaProgram(t, "the Java store", process, err)
 	return p
 }
