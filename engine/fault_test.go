@@ -65,6 +65,49 @@ func TestFailedSyncRefusesPuts(t *testing.T) {
 	}
 }
 
+// A mark that is not written whole, be it the first one or over another, leaves
+// none behind: neither a scrub nor a check takes it for a damage, and the next
+// one is written.
+func TestMarkCutShort(t *testing.T) {
+	for _, before := range []int{0, 1} {
+		t.Run(fmt.Sprintf("marks before=%d", before), func(t *testing.T) {
+			opts := small()
+			opts.MarkBytes = 1 << 40 // marks are made here
+			disk := vfs.NewCrashFS(1)
+			faulty := vfs.NewFaultFS(disk, nil)
+			opts.FS = faulty
+			var faults faultList
+			opts.Listener = faults.listener()
+			s := open(t, "/store", opts)
+			put(t, s, rand.New(rand.NewPCG(1, 1)), 100)
+			dispatched(t, s)
+			for range before {
+				must(t, s.mark())
+				put(t, s, rand.New(rand.NewPCG(2, 2)), 100)
+				dispatched(t, s)
+			}
+			faulty.SetRules(vfs.Rule{Op: vfs.OpWrite, Path: "/" + markName, Short: 50})
+			if err := s.mark(); !errors.Is(err, syscall.ENOSPC) {
+				t.Fatalf("mark: %v", err)
+			}
+			if found := scrubbed(t, s, &faults); len(found) > 0 {
+				t.Errorf("the scrub finds %v", found)
+			}
+			killed := disk.Kill()
+			t.Cleanup(func() { killed.Discard() })
+			opts.FS = killed
+			if report, err := Check("/store", &opts, nil); err != nil || report.Found > 0 {
+				t.Errorf("check after a kill: %+v, %v", report, err)
+			}
+			faulty.SetRules()
+			must(t, s.mark())
+			if _, ok := s.readMark(); !ok {
+				t.Error("no mark once the fault is gone")
+			}
+		})
+	}
+}
+
 // A queue that cannot be written stalls dispatch and refuses puts until it can.
 func TestStalledDispatch(t *testing.T) {
 	opts := small()

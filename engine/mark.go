@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"errors"
 	"hash/fnv"
+	"io/fs"
 	"path/filepath"
 	"sync"
 	"time"
@@ -28,7 +30,7 @@ type marker struct {
 	busy  sync.Mutex // of one who makes a mark, or takes it back
 
 	mu      sync.Mutex // held while the file is written, or read by a scrub
-	written []byte     // what the last mark wrote, nil before the first
+	written []byte     // what the last mark wrote, nil while there is none of this process
 }
 
 // cacheHash shortens the name of a page cache, 0 if there is none.
@@ -85,12 +87,22 @@ func (s *Store) mark() error {
 	return s.writeMark(w.encode())
 }
 
-// writeMark makes content that of the mark's file.
+// writeMark makes content that of the mark's file. What is left of one that
+// was not written whole is removed: nothing needs a mark, and a later check
+// could not tell it from a damage.
 func (s *Store) writeMark(content []byte) error {
 	s.marks.mu.Lock()
 	defer s.marks.mu.Unlock()
+	err := s.writeInPlace(markName, content, func(vfs.File) error { return nil })
+	if err != nil {
+		s.marks.written = nil
+		if gone := s.fs.Remove(filepath.Join(s.dir, markName)); !errors.Is(gone, fs.ErrNotExist) {
+			err = errors.Join(err, gone)
+		}
+		return err
+	}
 	s.marks.written = content
-	return s.writeInPlace(markName, content, func(vfs.File) error { return nil })
+	return nil
 }
 
 // readMark returns the last mark, if it holds.
