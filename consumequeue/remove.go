@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/rocketlog/rocketlog/internal/vfs"
 )
 
 // droppedSuffix marks the folder of a queue that is being removed. Neither we
@@ -71,7 +73,7 @@ func (s *Set) DeleteTopic(topic string) error {
 	if err != nil || len(entries) > 0 {
 		return ignoreNotExist(err) // what is not ours stays
 	}
-	if err := ignoreNotExist(s.fs.Remove(dir)); err != nil {
+	if err := vfs.RemoveIfThere(s.fs, dir); err != nil {
 		return err
 	}
 	return s.fs.SyncDir(s.dir)

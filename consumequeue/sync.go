@@ -6,6 +6,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+
+	"github.com/rocketlog/rocketlog/internal/vfs"
 )
 
 // alone returns when nobody else visits, syncs, cuts or removes queues, and what
@@ -311,7 +313,7 @@ func (s *Set) unmark() error {
 	if !s.marked {
 		return nil
 	}
-	if err := ignoreNotExist(s.fs.Remove(s.markerPath())); err != nil {
+	if err := vfs.RemoveIfThere(s.fs, s.markerPath()); err != nil {
 		return err
 	}
 	s.marked = false

@@ -164,7 +164,7 @@ func (q *ConsumeQueue) removeFrom(off int64) error {
 
 // removeFile removes f from the disk. Whoever reads it still can.
 func (q *ConsumeQueue) removeFile(f *file) error {
-	if err := ignoreNotExist(q.set.fs.Remove(q.path(f))); err != nil {
+	if err := vfs.RemoveIfThere(q.set.fs, q.path(f)); err != nil {
 		return err
 	}
 	q.set.handles.drop(f)

@@ -3,7 +3,6 @@ package engine
 import (
 	"errors"
 	"hash/fnv"
-	"io/fs"
 	"path/filepath"
 	"sync"
 	"time"
@@ -96,10 +95,7 @@ func (s *Store) writeMark(content []byte) error {
 	err := s.writeInPlace(markName, content, func(vfs.File) error { return nil })
 	if err != nil {
 		s.marks.written = nil
-		if gone := s.fs.Remove(filepath.Join(s.dir, markName)); !errors.Is(gone, fs.ErrNotExist) {
-			err = errors.Join(err, gone)
-		}
-		return err
+		return errors.Join(err, vfs.RemoveIfThere(s.fs, filepath.Join(s.dir, markName)))
 	}
 	s.marks.written = content
 	return nil

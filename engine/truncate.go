@@ -3,7 +3,6 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 
 	"github.com/rocketlog/rocketlog/commitlog"
@@ -140,7 +139,7 @@ func (s *Store) takeBackClaims(end message.PhyOffset) error {
 	s.checkpoints.ours, s.checkpoints.kept = waymark{}, waymark{}
 	path := filepath.Join(s.dir, waymarkName)
 	for _, name := range []string{path + vfs.BackupSuffix, path} {
-		if err := s.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := vfs.RemoveIfThere(s.fs, name); err != nil {
 			return err
 		}
 	}

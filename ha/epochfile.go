@@ -132,7 +132,7 @@ func (f *EpochFile) Save(s Epochs) error {
 		return vfs.WriteFileAtomic(f.fs, f.name, s.encode())
 	}
 	for _, name := range []string{f.name + vfs.BackupSuffix, f.name} {
-		if err := f.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := vfs.RemoveIfThere(f.fs, name); err != nil {
 			return err
 		}
 	}

@@ -37,6 +37,15 @@ func ReadFile(fsys FS, name string) ([]byte, error) {
 	return data[:n], nil
 }
 
+// RemoveIfThere removes name, a file or an empty directory, if there is one. It
+// is durable once the directory around it is synced.
+func RemoveIfThere(fsys FS, name string) error {
+	if err := fsys.Remove(name); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // WriteFileAtomic replaces the content of name by data, durably: when it
 // returns nil the new content survives a power loss, and at each moment before
 // name holds the old content or the new one, whole. The old content is kept as

@@ -219,6 +219,10 @@ func testRemove(t *testing.T, fsys FS, dir string) {
 	if err := fsys.Remove(filepath.Join(dir, "d")); err == nil {
 		t.Fatal("a full directory went")
 	}
+	if err := RemoveIfThere(fsys, filepath.Join(dir, "d")); err == nil {
+		t.Error("RemoveIfThere says nothing of a directory that is not empty")
+	}
+	noErr(t, RemoveIfThere(fsys, filepath.Join(dir, "d", "none")))
 	noErr(t, fsys.Remove(filepath.Join(dir, "d", "f")))
 	noErr(t, fsys.Remove(filepath.Join(dir, "d")))
 	wantNames(t, fsys, dir, "")
