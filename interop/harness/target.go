@@ -386,13 +386,10 @@ func (c *Cluster) await(p *Process, ready func() error) error {
 		if err == nil {
 			return nil
 		}
-		select {
-		case <-p.Ended():
-		case <-time.After(50 * time.Millisecond):
-		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%s not ready in %v: %w\n%s", p.Name, startTimeout, err, p.Tail(4000))
 		}
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 
